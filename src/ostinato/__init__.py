@@ -1,0 +1,35 @@
+"""Ostinato: recurrent networks for PyTorch. Names load when first used, so that importing is quick."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ostinato import cells
+    from ostinato.cells.base import Cell
+    from ostinato.engine import engine
+
+__version__ = "0.1.0"
+
+# public name -> the module that holds it; a name equal to its module's last part is the module itself
+_HOMES = {
+    "cells": "ostinato.cells",
+    "Cell": "ostinato.cells.base",
+    "engine": "ostinato.engine",
+}
+
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ostinato' has no attribute {name!r}")
+    home = importlib.import_module(_HOMES[name])
+    value = getattr(home, name, home)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""The memoryless and the probabilistic models that a recurrent one is compared with."""

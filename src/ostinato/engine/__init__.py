@@ -1,0 +1,39 @@
+"""From a cell to a running recurrence. `run` walks a cell over a sequence on the engine in force."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from ostinato.engine import eager
+from ostinato.engine.calls import Call, State, Walk, split_result
+
+__all__ = ["Call", "State", "Walk", "engine", "run", "split_result"]
+
+_ENGINES = ("auto", "eager")
+_chosen: ContextVar[str] = ContextVar("ostinato_engine", default="auto")
+
+
+@contextmanager
+def engine(name: str) -> Iterator[None]:
+    """Force an engine within a `with` block.
+
+    Args:
+        name: "auto" takes the fastest that can run the cell; "eager" is the plain reference.
+
+    Raises:
+        ValueError: there is no engine of that name.
+    """
+    if name not in _ENGINES:
+        raise ValueError(f"engine: {name!r} is none of {', '.join(_ENGINES)}.")
+    token = _chosen.set(name)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def run(call: Call) -> Walk:
+    """Walk a cell over a sequence on the engine in force."""
+    return eager.walk(call)

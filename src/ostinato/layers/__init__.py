@@ -1,0 +1,1 @@
+"""Sequence layers: from a cell to a network over time."""

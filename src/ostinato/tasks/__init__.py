@@ -1,0 +1,1 @@
+"""One file a task: what a user fits, saves and asks."""

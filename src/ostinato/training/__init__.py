@@ -1,0 +1,1 @@
+"""What makes recurrent networks trainable."""
