@@ -1,4 +1,7 @@
-"""Ostinato: recurrent networks for PyTorch. Names load when first used, so that importing is quick."""
+"""Ostinato: recurrent networks for PyTorch.
+
+Names load when first used, so that importing is quick.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# public name -> the module that holds it; a name equal to its module's last part is the module itself
+# public name -> the module that holds it (a room is its own home)
 _HOMES = {
     "cells": "ostinato.cells",
     "Cell": "ostinato.cells.base",

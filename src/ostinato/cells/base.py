@@ -75,7 +75,8 @@ class Gates(nn.Module):
         input_size: I, width of x.
         hidden_size: H, number of units that each gate drives.
         state_size: width of h; H unless given.
-        bias: True for one bias vector, "both" for one beside each matrix (as torch.nn has), or False.
+        bias: True for one bias vector, "both" for one beside each matrix (as torch.nn has), or
+            False.
         joint: one matrix on [h, x] in place of two.
 
     Shapes: x [B, I], h [B, S] -> one [B, H] for each of the G gates. Parameters: weight_ih [G*H, I]
@@ -103,6 +104,9 @@ class Gates(nn.Module):
             raise ValueError(f'Gates: bias must be True, False or "both", got {bias!r}.')
         if joint and bias == "both":
             raise ValueError('Gates: one matrix has one bias; give bias=True, not "both".')
+        self.bias: nn.Parameter | None
+        self.bias_ih: nn.Parameter | None
+        self.bias_hh: nn.Parameter | None
         self.names = tuple(names.split())
         self.input_size = input_size
         self.hidden_size = hidden_size

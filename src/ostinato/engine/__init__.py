@@ -1,4 +1,4 @@
-"""From a cell to a running recurrence. `run` walks a cell over a sequence on the engine in force."""
+"""From a cell to a running recurrence: `run` walks a cell on the engine in force."""
 
 from __future__ import annotations
 

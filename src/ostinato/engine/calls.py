@@ -42,9 +42,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Walk:
-    """What a walk gives: output [T, B, O], last valid state, each [B, S], and, if asked for, all states.
+    """What a walk gives: output [T, B, O] and the last valid state, each [B, S].
 
-    `states` has one [T, B, S] for each state tensor. Steps of padding hold zeros in `output` and `states`.
+    `states`, if asked for, has one [T, B, S] for each state tensor. Steps of padding hold zeros in
+    `output` and `states`.
     """
 
     output: Tensor

@@ -1,4 +1,7 @@
-"""The reference engine: the cell itself, called once a step. Slow, plain, and what all others must equal."""
+"""The reference engine: the cell itself, called once a step.
+
+Slow, plain, and what all others must equal.
+"""
 
 from __future__ import annotations
 
