@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import Self
 
 __all__ = ["Cell", "Gates"]
 
@@ -27,6 +31,14 @@ class Cell(nn.Module):
         state_sizes: width of each state tensor; one state of width H unless given.
         state_names: a name for each state tensor, as the equations write it.
     """
+
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        # kept so that a stack of layers can build more cells of the same kind
+        self = super().__new__(cls)
+        object.__setattr__(self, "_arguments", (args, kwargs))
+        return self
 
     def __init__(
         self,
@@ -59,6 +71,25 @@ class Cell(nn.Module):
             torch.zeros(batch_size, size, device=device or like.device, dtype=dtype or like.dtype)
             for size in self.state_sizes
         )
+
+    def rebuild(self, input_size: int) -> Self:
+        """A new cell made with the same arguments but for its input width.
+
+        Its parameters are its own and freshly drawn.
+
+        Raises:
+            TypeError: the constructor has no argument `input_size`.
+        """
+        args, kwargs = self._arguments
+        cls = type(self)
+        bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
+        if "input_size" not in bound.arguments:
+            raise TypeError(
+                f"{cls.__name__}: its constructor has no argument input_size, so no cell of "
+                "another input width can be built from it. Pass a list of cells."
+            )
+        bound.arguments["input_size"] = input_size
+        return cls(*copy.deepcopy(bound.args[1:]), **copy.deepcopy(bound.kwargs))
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}"
