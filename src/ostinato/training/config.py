@@ -1,0 +1,203 @@
+"""How to train: one record of settings, checked when it is made."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+__all__ = ["TrainingConfig"]
+
+# names of ours -> names of Lightning's
+_PRECISIONS = {"32": "32-true", "64": "64-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+_CHOICES = {
+    "optimizer": ("adamw", "adam", "sgd"),
+    "schedule": ("constant", "linear", "cosine", "plateau"),
+    "clip_by": ("norm", "value"),
+    "monitor_mode": ("min", "max"),
+}
+
+_AT_LEAST = {
+    "lr": 0.0,
+    "weight_decay": 0.0,
+    "warmup_steps": 0,
+    "epochs": 1,
+    "max_steps": 1,
+    "max_time": 0.0,
+    "accumulate": 1,
+    "val_every": 1,
+    "patience": 1,
+    "plateau_patience": 1,
+    "nodes": 1,
+    "log_every": 1,
+    "save_every": 1,
+    "save_seconds": 0.0,
+}
+
+_BELOW_ONE = ("momentum", "beta2", "ema", "plateau_factor")
+
+# what a resumed run may change: where and how long, never the course it has taken
+MAY_CHANGE = frozenset(
+    "epochs max_steps max_time patience device devices nodes strategy log_every save_every "
+    "save_seconds".split()
+)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of a training run. A *step* is one update of the weights.
+
+    Attributes:
+        optimizer: "adamw", "adam", or "sgd" (with Nesterov momentum unless `momentum` is 0).
+        lr: learning rate at its height.
+        weight_decay: on matrices only; biases and gains are left alone.
+        momentum: Nesterov momentum of sgd; the first beta of adam and adamw.
+        beta2: the second beta of adam and adamw; 0.999 unless given.
+        schedule: what the rate does after warm-up: "constant", "linear" or "cosine" down to
+            `final_lr`, or "plateau": times `plateau_factor` after `plateau_patience` validations
+            without a better `monitor`.
+        warmup_steps: steps of linear rise from lr / warmup_steps to lr.
+        final_lr: rate at the end of "linear" and "cosine", as a share of lr.
+        plateau_patience: validations to wait.
+        plateau_factor: what the rate is multiplied by then.
+        clip: largest gradient norm (or largest entry, by `clip_by`); None: no clipping.
+        clip_by: "norm" (of all gradients together) or "value" (of each entry).
+        accumulate: batches whose gradients make one step.
+        epochs: passes over the training data.
+        max_steps: steps at most.
+        max_time: seconds at most; the step under way is finished.
+        ema: decay of an exponential average of the weights, which is then what is validated and
+            what is kept; None: no average.
+        val_every: steps between validations; None: at the end of each epoch.
+        monitor: the logged value that decides what is best, e.g. "val_loss".
+        monitor_mode: "min" or "max".
+        keep_best: end with the weights of the best validation, not with the last.
+        patience: stop after so many validations in a row without a better `monitor`; None: never.
+        precision: "32", "64", "bf16", "16" (mixed where 16 bits), or "auto": mixed where the device
+            has it; Lightning's own names are taken, too.
+        device: "auto", "cpu", "gpu", "cuda", "mps", ...: Lightning's `accelerator`.
+        devices: how many, or which, as Lightning's `devices`.
+        nodes: machines.
+        strategy: Lightning's, e.g. "auto", "ddp", "fsdp".
+        deterministic: ask torch for deterministic kernels where a device has others.
+        seed: of everything that is drawn while training.
+        log_every: steps between two lines of metrics.
+        save_every: steps between two checkpoints; None: by `save_seconds` alone.
+        save_seconds: seconds between two checkpoints.
+
+    Raises:
+        ValueError: a setting is out of its range, or there is no end: give epochs, max_steps or
+            max_time.
+
+    Example:
+        >>> TrainingConfig(lr=1e-3, epochs=2).to_dict()["lr"]
+        0.001
+        >>> TrainingConfig.from_dict({"learning_rate": 1})
+        Traceback (most recent call last):
+        ValueError: TrainingConfig: there is no setting 'learning_rate'. ...
+    """
+
+    optimizer: str = "adamw"
+    lr: float = 2e-3
+    weight_decay: float = 0.01
+    momentum: float = 0.9
+    beta2: float | None = None
+    schedule: str = "cosine"
+    warmup_steps: int = 0
+    final_lr: float = 0.0
+    plateau_patience: int = 3
+    plateau_factor: float = 0.5
+    clip: float | None = 1.0
+    clip_by: str = "norm"
+    accumulate: int = 1
+    epochs: int | None = 10
+    max_steps: int | None = None
+    max_time: float | None = None
+    ema: float | None = None
+    val_every: int | None = None
+    monitor: str = "val_loss"
+    monitor_mode: str = "min"
+    keep_best: bool = True
+    patience: int | None = None
+    precision: str = "32"
+    device: str = "auto"
+    devices: int | str = 1
+    nodes: int = 1
+    strategy: str = "auto"
+    deterministic: bool = False
+    seed: int = 0
+    log_every: int = 20
+    save_every: int | None = None
+    save_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise _wrong(name, getattr(self, name), f"must be one of {', '.join(known)}")
+        for name, least in _AT_LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                raise _wrong(name, value, f"must be at least {least}")
+        for name in _BELOW_ONE:
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < 1:
+                raise _wrong(name, value, "must be in 0..1, 1 excluded")
+        if not 0 <= self.final_lr <= 1:
+            raise _wrong("final_lr", self.final_lr, "is a share of lr and must be in 0..1")
+        if self.clip is not None and not self.clip > 0:
+            raise _wrong("clip", self.clip, "must be positive, or None for no clipping")
+        if self.optimizer == "sgd" and self.beta2 is not None:
+            raise _wrong("beta2", self.beta2, "belongs to adam and adamw; sgd has none")
+        if self.epochs is None and self.max_steps is None and self.max_time is None:
+            raise ValueError("TrainingConfig: no end. Give epochs, max_steps or max_time.")
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> TrainingConfig:
+        """Make one from a mapping.
+
+        Raises:
+            ValueError: a key is unknown; the message names the nearest known one.
+        """
+        known = [field.name for field in fields(cls)]
+        for key in settings:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+                hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."
+                raise ValueError(f"TrainingConfig: there is no setting {key!r}.{hint}")
+        return cls(**settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings as plain values, ready for JSON."""
+        return asdict(self)
+
+    def check_resumes(self, earlier: Mapping[str, Any]) -> None:
+        """See that a run begun under `earlier` may go on under these settings.
+
+        Raises:
+            ValueError: a setting differs that would change the course of the run.
+        """
+        for name, now in self.to_dict().items():
+            before = earlier.get(name, now)
+            if name not in MAY_CHANGE and before != now:
+                raise ValueError(
+                    f"resume: {name} is {now!r} but the run was begun with {before!r}. A resumed run"
+                    f" keeps its settings; leave {name} as it was, or start a new run."
+                )
+
+
+def lightning_precision(config: TrainingConfig) -> str:
+    """Lightning's name of the precision asked for; "auto" looks at the device."""
+    if config.precision != "auto":
+        return _PRECISIONS.get(config.precision, config.precision)
+    import torch
+
+    on_gpu = config.device in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    if not on_gpu:
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+
+
+def _wrong(name: str, value: object, need: str) -> ValueError:
+    return ValueError(f"TrainingConfig: {name} {need}, got {value!r}.")

@@ -1,0 +1,168 @@
+"""The base of every task: a LightningModule that optimises, clips and carries state as configured."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from ostinato.training.clipping import Clipper
+from ostinato.training.config import TrainingConfig
+from ostinato.training.optimisers import Schedule, build_optimizer
+
+__all__ = ["SequenceModule"]
+
+# what a recurrent layer returns as its state: a tensor, or tuples of them
+Carried: TypeAlias = Any
+
+
+class SequenceModule(LightningModule):
+    """A LightningModule for sequences: a subclass adds the network and the two steps.
+
+    It works under `ostinato.training.fit` and under any Lightning `Trainer` of the user's own.
+
+    *Truncated backpropagation through time.* Each batch is a chunk of B long streams. A step reads
+    `self.carried` (None at the start of a pass), and hands the new state to `self.carry`, which
+    cuts it off from its past. Training and validation carry a state of their own each; both begin
+    anew with every epoch and every validation, and where a batch has a true attribute `first`.
+
+        def training_step(self, batch, batch_idx):
+            logits, state = self.network(batch.inputs, self.carried)
+            self.carry(state)
+            loss = sequence_loss(logits, batch.targets)
+            return {"loss": loss, "tokens": batch.targets.numel()}
+
+        def validation_step(self, batch, batch_idx):
+            ...
+            self.record("val_loss", loss, weight=batch.targets.numel())
+
+    "tokens" is optional; it makes tokens/s known.
+
+    Args:
+        config: how to train; defaults of `TrainingConfig` unless given.
+
+    Attributes:
+        training_config: the settings in force; `fit(config=...)` replaces them.
+        clipper: counts steps and clipped steps.
+    """
+
+    def __init__(self, config: TrainingConfig | None = None) -> None:
+        super().__init__()
+        self.training_config = config or TrainingConfig()
+        self.clipper = Clipper(self.training_config.clip, self.training_config.clip_by)
+        self.schedule: Schedule | None = None
+        self._carried: dict[str, Carried] = {}
+
+    def use_config(self, config: TrainingConfig) -> None:
+        """Train under other settings from now on."""
+        self.training_config = config
+        self.clipper = Clipper(config.clip, config.clip_by)
+
+    # carried state
+
+    @property
+    def carried(self) -> Carried:
+        """The state at the end of the chunk before, cut off from its past; None at the start."""
+        state = self._carried.get(self._stage)
+        return None if state is None else map_tensors(state, lambda t: t.to(self.device))
+
+    def carry(self, state: Carried) -> None:
+        """Keep `state` (a tensor, or any nesting of tuples) for the next chunk, without its past."""
+        self._carried[self._stage] = map_tensors(state, Tensor.detach)
+
+    def forget(self) -> None:
+        """Drop the carried state of the stage under way: the next chunk starts a new pass."""
+        self._carried.pop(self._stage, None)
+
+    @property
+    def _stage(self) -> str:
+        return "train" if self.training else "validate"
+
+    def on_train_epoch_start(self) -> None:
+        self._carried.pop("train", None)
+
+    def on_validation_epoch_start(self) -> None:
+        self._carried.pop("validate", None)
+
+    def on_test_epoch_start(self) -> None:
+        self._carried.pop("validate", None)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        if getattr(batch, "first", False):
+            self.forget()
+
+    def on_validation_batch_start(
+        self, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        if getattr(batch, "first", False):
+            self.forget()
+
+    def carried_for_checkpoint(self) -> Carried:
+        """The training stage's carried state, as a checkpoint keeps it."""
+        return self._carried.get("train")
+
+    def restore_carried(self, state: Carried) -> None:
+        """Put back what `carried_for_checkpoint` gave."""
+        self._carried = {} if state is None else {"train": state}
+
+    # optimisation
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        config = self.training_config
+        optimizer = build_optimizer(self, config, fused=_may_fuse(self.trainer))
+        self.schedule = Schedule(config, self.trainer.estimated_stepping_batches)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.schedule.as_function())
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        if gradient_clip_val is not None:
+            raise ValueError(
+                f"Trainer(gradient_clip_val={gradient_clip_val}): clipping is a setting of the"
+                " module here. Leave it out and give TrainingConfig(clip=..., clip_by=...)."
+            )
+        self.clipper([p for group in optimizer.param_groups for p in group["params"]])
+
+    def on_validation_end(self) -> None:
+        value = self.trainer.callback_metrics.get(self.training_config.monitor)
+        if self.schedule is not None and value is not None and not self.trainer.sanity_checking:
+            self.schedule.observe(float(value))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["ostinato"] = {
+            "clipper": self.clipper.state_dict(),
+            "schedule": None if self.schedule is None else self.schedule.state_dict(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        kept = checkpoint.get("ostinato", {})
+        self.clipper.load_state_dict(kept["clipper"])
+        if kept["schedule"] is not None and self.schedule is not None:
+            self.schedule.load_state_dict(kept["schedule"])
+
+    # metrics
+
+    def record(self, name: str, value: Tensor | float, *, weight: int = 1) -> None:
+        """Log the mean of `value` over an epoch (or a validation), each batch with its `weight`."""
+        self.log(name, value, on_step=False, on_epoch=True, batch_size=weight, sync_dist=True)
+
+
+def map_tensors(state: Carried, change: Any) -> Carried:
+    """Apply `change` to every tensor of a nest of tuples and lists."""
+    if isinstance(state, (tuple, list)):
+        return tuple(map_tensors(part, change) for part in state)
+    return change(state) if isinstance(state, Tensor) else state
+
+
+def _may_fuse(trainer: Any) -> bool:
+    # a fused optimizer unscales 16-bit gradients itself, too late for clipping
+    return "16-mixed" not in str(trainer.precision).replace("bf16", "")
