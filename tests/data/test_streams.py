@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ostinato.data.streams import IGNORED, TokenStreams, encode_documents
+from ostinato.data.tokenizers import CharTokenizer
+from ostinato.data.words import WordTokenizer
+
+LETTERS = CharTokenizer("abcdefghijklmnopqrstuvwxyz")
+ENDED = CharTokenizer("abcdefghijklmnopqrstuvwxyz", end=True)
+
+
+def corpus(text, tokenizer=LETTERS):
+    return encode_documents(tokenizer, [text] if isinstance(text, str) else text)
+
+
+@given(st.integers(1, 4), st.integers(1, 5), st.integers(0, 30), st.booleans())
+def test_rows_go_on_from_chunk_to_chunk_and_targets_are_the_next_tokens(B, T, extra, shuffle):
+    tokens = np.arange(B * T + 1 + extra) % 26
+    streams = TokenStreams(corpus(LETTERS.decode(tokens)), B, T, shuffle=shuffle, seed=3)
+    chunks = list(streams.epoch(2))
+    assert len(chunks) == len(streams) == (B * T + extra) // B // T
+    inputs = torch.cat([chunk.inputs for chunk in chunks])
+    targets = torch.cat([chunk.targets for chunk in chunks])
+    reset = torch.cat([chunk.reset for chunk in chunks])
+    assert inputs.shape == (len(streams) * T, B)
+    assert torch.equal(targets, torch.where(targets >= 0, (inputs + 1) % 26, targets))
+    # each step goes on from the one before, except where the text goes around its end
+    follows = inputs[1:] == (inputs[:-1] + 1) % 26
+    assert (follows | reset[1:]).all()
+    assert reset[0].all()
+
+
+def test_rows_are_the_pieces_of_the_text():
+    (chunk,) = TokenStreams(corpus("abcdefg"), 2, 3).epoch(0)
+    assert chunk.inputs.tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert chunk.targets.tolist() == [[1, 4], [2, 5], [3, 6]]
+    assert chunk.inputs.dtype == torch.int64
+    assert chunk.reset.tolist() == [[True, True], [False, False], [False, False]]
+
+
+def test_documents_reset_and_do_not_predict_each_other():
+    (chunk,) = TokenStreams(corpus(["abc", "de"]), 1, 4).epoch(0)
+    assert chunk.inputs[:, 0].tolist() == [0, 1, 2, 3]
+    assert chunk.targets[:, 0].tolist() == [1, 2, IGNORED, 4]
+    assert chunk.reset[:, 0].tolist() == [True, False, False, True]
+
+
+def test_token_between_documents_starts_and_ends_them():
+    (chunk,) = TokenStreams(corpus(["ab", "c"], ENDED), 1, 5).epoch(0)
+    end = ENDED.end
+    assert chunk.inputs[:, 0].tolist() == [end, 0, 1, end, 2]
+    assert chunk.targets[:, 0].tolist() == [0, 1, end, 2, end]
+    assert chunk.reset[:, 0].tolist() == [True, False, False, True, False]
+
+
+def test_last_line_end_of_words_is_not_doubled():
+    tokenizer = WordTokenizer.fit(["a b\n"])
+    assert encode_documents(tokenizer, ["a b\n"]).tokens.tolist() == [1, 2, 3, 1]
+    assert encode_documents(tokenizer, ["a b"]).tokens.tolist() == [1, 2, 3, 1]
+
+
+def test_epochs_start_elsewhere_when_shuffled_and_are_repeatable():
+    text = corpus(LETTERS.decode(np.random.default_rng(0).integers(0, 26, 500)))
+    streams = TokenStreams(text, 2, 7, shuffle=True, seed=1)
+    first = [streams.epoch(k)[0].inputs for k in (0, 1, 0)]
+    assert torch.equal(first[0], first[2])
+    assert not torch.equal(first[0], first[1])
+    other = TokenStreams(text, 2, 7, shuffle=True, seed=2)
+    assert not torch.equal(first[0], other.epoch(0)[0].inputs)
+    plain = TokenStreams(text, 2, 7)
+    assert torch.equal(plain.epoch(0)[0].inputs, plain.epoch(1)[0].inputs)
+
+
+def test_corpus_shorter_than_a_chunk_says_what_would_fit():
+    with pytest.raises(ValueError, match=r"10 tokens.*at least 25.*batch_size=2\."):
+        TokenStreams(corpus("abcdefghij"), 6, 4)
+    with pytest.raises(ValueError, match="batch_size=1 and chunk_length=2"):
+        TokenStreams(corpus("abc"), 6, 4)
+    assert len(TokenStreams(corpus("abcdefghij"), 2, 4)) == 1
+    assert len(TokenStreams(corpus("abc"), 1, 2)) == 1
+
+
+def test_sizes_below_one_and_chunks_beyond_the_end_are_refused():
+    with pytest.raises(ValueError, match="batch_size must be at least 1"):
+        TokenStreams(corpus("abc"), 0, 1)
+    with pytest.raises(IndexError, match="no chunk 2; the epoch has 2"):
+        TokenStreams(corpus("abc"), 1, 1).epoch(0)[2]
