@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import copy
 import inspect
-import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from typing_extensions import Self
 
-__all__ = ["Cell", "Gates"]
+from ostinato.cells.gates import Gates
+
+__all__ = ["Cell", "Gates", "TorchKernel"]
+
+
+class TorchKernel(NamedTuple):
+    """One of torch's own recurrences, and the weights with which it equals a cell.
+
+    Attributes:
+        kind: which recurrence.
+        weights: weight_ih, weight_hh, bias_ih, bias_hh and, for an LSTM with a projection,
+            weight_hr: torch's order and shapes. A bias that the cell lacks is None: a zero.
+    """
+
+    kind: Literal["lstm", "gru", "rnn_tanh", "rnn_relu"]
+    weights: tuple[Tensor | None, ...]
 
 
 class Cell(nn.Module):
@@ -23,22 +36,25 @@ class Cell(nn.Module):
     as the old state whose first entry is also the output, or `(output, (state, ...))`.
 
     Any `torch.nn.Module` with such a `forward` is a cell, too: this class only spares it
-    writing `initial_state`.
+    writing `initial_state` and `rebuild`.
 
     Args:
         input_size: I, width of one input vector.
         hidden_size: H, width of the state.
         state_sizes: width of each state tensor; one state of width H unless given.
         state_names: a name for each state tensor, as the equations write it.
+
+    Raises:
+        ValueError: a size is below 1, or names and sizes differ in number.
     """
 
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        # kept so that a stack of layers can build more cells of the same kind
-        self = super().__new__(cls)
-        object.__setattr__(self, "_arguments", (args, kwargs))
-        return self
+        # what the constructor was given is what `rebuild` needs, also for a user's subclass
+        cell = super().__new__(cls)
+        object.__setattr__(cell, "_arguments", (args, kwargs))
+        return cell
 
     def __init__(
         self,
@@ -55,8 +71,13 @@ class Cell(nn.Module):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.state_sizes = tuple(state_sizes) if state_sizes is not None else (hidden_size,)
-        default_names = ("h", "c", "n", "m")[: len(self.state_sizes)]
+        default_names = _state_names(len(self.state_sizes))
         self.state_names = tuple(state_names) if state_names is not None else default_names
+        if len(self.state_names) != len(self.state_sizes):
+            raise ValueError(
+                f"{type(self).__name__}: {len(self.state_sizes)} state_sizes need as many "
+                f"state_names, got {len(self.state_names)}."
+            )
 
     def initial_state(
         self,
@@ -73,118 +94,50 @@ class Cell(nn.Module):
         )
 
     def rebuild(self, input_size: int) -> Self:
-        """A new cell made with the same arguments but for its input width.
+        """A fresh cell with the same options for inputs of another width.
 
-        Its parameters are its own and freshly drawn.
+        It has parameters of its own, freshly drawn, on the device and in the type of this cell's;
+        modules that were given as options are copied. A subclass is built by its own constructor,
+        of which the argument called `input_size`, or else the first one, changes.
 
         Raises:
-            TypeError: the constructor has no argument `input_size`.
+            TypeError: the constructor has no such argument.
         """
-        args, kwargs = self._arguments
-        cls = type(self)
-        bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
-        if "input_size" not in bound.arguments:
+        args, kwargs = copy.deepcopy(self._arguments)
+        parameters = inspect.signature(type(self).__init__).parameters
+        position = list(parameters).index("input_size") - 1 if "input_size" in parameters else 0
+        if "input_size" in kwargs:
+            kwargs["input_size"] = input_size
+        elif position < len(args) and args[position] == self.input_size:
+            args = (*args[:position], input_size, *args[position + 1 :])
+        else:
             raise TypeError(
-                f"{cls.__name__}: its constructor has no argument input_size, so no cell of "
-                "another input width can be built from it. Pass a list of cells."
+                f"{type(self).__name__}: its constructor has no argument input_size, so no cell of "
+                "another input width can be built from it. Name it so, override "
+                "rebuild(input_size), or pass a list of cells."
             )
-        bound.arguments["input_size"] = input_size
-        return cls(*copy.deepcopy(bound.args[1:]), **copy.deepcopy(bound.kwargs))
+        fresh = type(self)(*args, **kwargs)
+        like = next(self.parameters(), None)
+        if like is not None:
+            fresh.to(device=like.device, dtype=like.dtype)
+        return fresh.train(self.training)
+
+    def torch_kernel(self) -> TorchKernel | None:
+        """The kernel of torch that computes exactly this cell, if there is one."""
+        return None
 
     def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}"
+        args, kwargs = self._arguments
+        shown = [repr(value) for value in args if not isinstance(value, nn.Module)]
+        named = [f"{k}={v!r}" for k, v in kwargs.items() if not isinstance(v, nn.Module)]
+        return ", ".join(shown + named)
 
 
-class Gates(nn.Module):
-    """The affine part of a recurrent unit, once for each gate: W x + U h + b.
-
-    Two equal forms are offered: a matrix each for x and h (the default), or one matrix on the
-    concatenation [h, x] (`joint=True`).
-
-    Args:
-        names: the gates, separated by blanks, in the order of their rows in the matrices.
-        input_size: I, width of x.
-        hidden_size: H, number of units that each gate drives.
-        state_size: width of h; H unless given.
-        bias: True for one bias vector, "both" for one beside each matrix (as torch.nn has), or
-            False.
-        joint: one matrix on [h, x] in place of two.
-
-    Shapes: x [B, I], h [B, S] -> one [B, H] for each of the G gates. Parameters: weight_ih [G*H, I]
-    and weight_hh [G*H, S], or weight [G*H, S+I]; bias [G*H], or bias_ih and bias_hh [G*H].
-
-    Example:
-        >>> gates = Gates("i f", 3, 4)
-        >>> i, f = gates(torch.zeros(2, 3), torch.zeros(2, 4))
-        >>> i.shape
-        torch.Size([2, 4])
-    """
-
-    def __init__(
-        self,
-        names: str,
-        input_size: int,
-        hidden_size: int,
-        *,
-        state_size: int | None = None,
-        bias: bool | str = True,
-        joint: bool = False,
-    ) -> None:
-        super().__init__()
-        if bias not in (True, False, "both"):
-            raise ValueError(f'Gates: bias must be True, False or "both", got {bias!r}.')
-        if joint and bias == "both":
-            raise ValueError('Gates: one matrix has one bias; give bias=True, not "both".')
-        self.bias: nn.Parameter | None
-        self.bias_ih: nn.Parameter | None
-        self.bias_hh: nn.Parameter | None
-        self.names = tuple(names.split())
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.state_size = state_size or hidden_size
-        self.joint = joint
-        rows = len(self.names) * hidden_size
-        if joint:
-            self.weight = nn.Parameter(torch.empty(rows, self.state_size + input_size))
-        else:
-            self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
-            self.weight_hh = nn.Parameter(torch.empty(rows, self.state_size))
-        for name in ("bias", "bias_ih", "bias_hh"):
-            present = (name == "bias") if bias is True else (bias == "both" and name != "bias")
-            self.register_parameter(name, nn.Parameter(torch.empty(rows)) if present else None)
-        self.reset_parameters()
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        """Glorot-uniform input blocks, orthogonal recurrent blocks, zero biases."""
-        for g in range(len(self.names)):
-            block = slice(g * self.hidden_size, (g + 1) * self.hidden_size)
-            recurrent, drive = self._blocks(block)
-            nn.init.xavier_uniform_(drive)
-            nn.init.orthogonal_(recurrent)
-        for bias in (self.bias, self.bias_ih, self.bias_hh):
-            if bias is not None:
-                nn.init.zeros_(bias)
-
-    def _blocks(self, rows: slice) -> tuple[Tensor, Tensor]:
-        if self.joint:
-            return self.weight[rows, : self.state_size], self.weight[rows, self.state_size :]
-        return self.weight_hh[rows], self.weight_ih[rows]
-
-    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
-        if self.joint:
-            drive = F.linear(torch.cat([h, x], dim=-1), self.weight, self.bias)
-        else:
-            first = self.bias if self.bias_ih is None else self.bias_ih
-            drive = F.linear(x, self.weight_ih, first) + F.linear(h, self.weight_hh, self.bias_hh)
-        return drive.chunk(len(self.names), dim=-1)
-
-    def extra_repr(self) -> str:
-        return f"{' '.join(self.names)!r}, {self.input_size}, {self.hidden_size}"
+def keeps_equations(cell: nn.Module, owner: type[nn.Module]) -> bool:
+    """Whether calling this cell runs `owner.forward` and nothing else."""
+    own = type(cell).forward is owner.forward and "forward" not in vars(cell)
+    return own and not any(m._forward_hooks or m._forward_pre_hooks for m in cell.modules())
 
 
-def uniform_(parameters: Sequence[Tensor], width: int) -> None:
-    """Fill with U(-1/sqrt(width), 1/sqrt(width)), torch.nn's own start."""
-    bound = 1 / math.sqrt(width)
-    for parameter in parameters:
-        nn.init.uniform_(parameter, -bound, bound)
+def _state_names(count: int) -> tuple[str, ...]:
+    return ("h", "c", "n", "m")[:count] if count <= 4 else tuple(f"s{k}" for k in range(count))
