@@ -128,15 +128,22 @@ class Cell(nn.Module):
 
     def extra_repr(self) -> str:
         args, kwargs = self._arguments
-        shown = [repr(value) for value in args if not isinstance(value, nn.Module)]
-        named = [f"{k}={v!r}" for k, v in kwargs.items() if not isinstance(v, nn.Module)]
+        shown = [_shown(value) for value in args if not isinstance(value, nn.Module)]
+        named = [f"{k}={_shown(v)}" for k, v in kwargs.items() if not isinstance(v, nn.Module)]
         return ", ".join(shown + named)
 
 
 def keeps_equations(cell: nn.Module, owner: type[nn.Module]) -> bool:
-    """Whether calling this cell runs `owner.forward` and nothing else."""
+    """Whether calling this cell runs `owner.forward` on plain `Gates`, and nothing else."""
     own = type(cell).forward is owner.forward and "forward" not in vars(cell)
-    return own and not any(m._forward_hooks or m._forward_pre_hooks for m in cell.modules())
+    gates = getattr(cell, "gates", None)
+    plain = isinstance(gates, Gates) and type(gates).forward is Gates.forward
+    hooked = any(m._forward_hooks or m._forward_pre_hooks for m in cell.modules())
+    return own and plain and not hooked
+
+
+def _shown(value: object) -> str:
+    return value.__name__ if inspect.isroutine(value) else repr(value)
 
 
 def _state_names(count: int) -> tuple[str, ...]:

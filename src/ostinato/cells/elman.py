@@ -63,7 +63,7 @@ class Elman(Cell):
 
     def torch_kernel(self) -> TorchKernel | None:
         """torch.nn.RNN's kernel, for tanh and relu without layer norm."""
-        if self.gates.layer_norm or not keeps_equations(self, Elman):
+        if not keeps_equations(self, Elman) or self.gates.layer_norm:
             return None
         if self.activation is torch.tanh:
             return TorchKernel("rnn_tanh", self.gates.torch_weights())

@@ -88,6 +88,6 @@ class GRU(Cell):
 
     def torch_kernel(self) -> TorchKernel | None:
         """torch.nn.GRU's kernel, for reset="after" without layer norm."""
-        if self.reset != "after" or self.gates.layer_norm or not keeps_equations(self, GRU):
+        if not keeps_equations(self, GRU) or self.reset != "after" or self.gates.layer_norm:
             return None
         return TorchKernel("gru", self.gates.torch_weights())

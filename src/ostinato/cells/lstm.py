@@ -128,8 +128,9 @@ class LSTM(Cell):
 
     def torch_kernel(self) -> TorchKernel | None:
         """torch.nn.LSTM's kernel, for a cell without peepholes, coupled gates and layer norm."""
-        variant = self.peephole or self.coupled or self.gates.layer_norm
-        if variant or not keeps_equations(self, LSTM):
+        if not keeps_equations(self, LSTM):
+            return None
+        if self.peephole or self.coupled or self.gates.layer_norm:
             return None
         projection = () if self.weight_hr is None else (self.weight_hr,)
         return TorchKernel("lstm", (*self.gates.torch_weights(), *projection))
