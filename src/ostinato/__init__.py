@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from ostinato import cells
     from ostinato.cells.base import Cell
     from ostinato.engine import engine
+    from ostinato.layers.recurrent import Recurrent
+    from ostinato.layers.torch_like import GRU, LSTM, RNN
 
 __version__ = "0.1.0"
 
@@ -20,6 +22,10 @@ _HOMES = {
     "cells": "ostinato.cells",
     "Cell": "ostinato.cells.base",
     "engine": "ostinato.engine",
+    "Recurrent": "ostinato.layers.recurrent",
+    "RNN": "ostinato.layers.torch_like",
+    "LSTM": "ostinato.layers.torch_like",
+    "GRU": "ostinato.layers.torch_like",
 }
 
 __all__ = [*_HOMES, "__version__"]

@@ -1,1 +1,33 @@
-"""Sequence layers: from a cell to a network over time."""
+"""Sequence layers: cells walked over time, stacked, started and regularised."""
+
+from ostinato.layers.clamp import Clamp
+from ostinato.layers.dropout import LockedDropout
+from ostinato.layers.initial import (
+    Constant,
+    FromEncoder,
+    Given,
+    InitialState,
+    Learned,
+    Random,
+    Subset,
+)
+from ostinato.layers.recurrent import Recurrent
+from ostinato.layers.stream import Stream
+from ostinato.layers.torch_like import GRU, LSTM, RNN
+
+__all__ = [
+    "Clamp",
+    "Constant",
+    "FromEncoder",
+    "GRU",
+    "Given",
+    "InitialState",
+    "LSTM",
+    "Learned",
+    "LockedDropout",
+    "RNN",
+    "Random",
+    "Recurrent",
+    "Stream",
+    "Subset",
+]

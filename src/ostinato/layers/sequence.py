@@ -1,0 +1,265 @@
+"""The contract that every sequence layer keeps: forward over time, one step, a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
+
+from ostinato.engine import Call, State, Walk, run
+from ostinato.layers.dropout import locked_dropout
+from ostinato.layers.initial import InitialState
+from ostinato.layers.intime import InTime
+from ostinato.layers.shapes import (
+    Form,
+    Lengths,
+    backward_reset,
+    check_lengths,
+    check_reset,
+    enter_clamp,
+    unpack,
+    within,
+)
+from ostinato.layers.states import StateForm
+from ostinato.layers.stream import Stream
+
+__all__ = ["SequenceLayer"]
+
+
+class SequenceLayer(nn.Module):
+    """Base of the layers that walk cells over sequences; `Recurrent` tells the contract.
+
+    A subclass sets the attributes below and says which cell stands at a place, and with which
+    parameters. Places count layer by layer, and inside a layer direction by direction.
+    """
+
+    input_size: int | None
+    output_size: int | None
+    num_layers: int
+    bidirectional: bool
+    batch_first: bool
+    dropout: float
+    residual: bool
+    locked_dropout: bool
+    initial: InitialState | None
+    _states: StateForm
+    _in_time: tuple[InTime, ...]
+    _plain: bool
+
+    def _cell(self, place: int) -> nn.Module:
+        raise NotImplementedError
+
+    def _parameters_of(self, place: int) -> Mapping[str, Tensor] | None:
+        return None
+
+    # the whole sequence
+
+    def _forward(
+        self,
+        x: Tensor | PackedSequence,
+        state: Any,
+        lengths: Lengths | None,
+        reset: Tensor | None,
+        all_states: bool,
+        context: Any,
+        clamp: Tensor | None,
+    ) -> Any:
+        x, lengths, form = self._enter(x, lengths)
+        T, B = x.shape[:2]
+        if lengths is not None:
+            lengths = check_lengths(self._name, lengths, T, B, x.device)
+        if clamp is not None:
+            clamp = enter_clamp(self._name, clamp, T, B, form)
+            self._check_clamp()
+        starts = None
+        if state is None or reset is not None:
+            starts = self._start(B, x, context)
+        states = starts if state is None else self._states.split(state, B, form.unbatched)
+        if reset is not None:
+            reset = check_reset(self._name, reset, T, B, form, x.device)
+            if lengths is not None:
+                reset = reset & within(lengths, T)
+        assert states is not None
+        y, states, history = self._run(x, states, lengths, reset, starts, all_states, clamp)
+        out = form.leave(y)
+        last = self._states.join(states, form.unbatched)
+        if history is None:
+            return out, last
+        history = [tuple(form.leave_states(part) for part in parts) for parts in history]
+        return out, last, self._states.join(history)
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def _enter(
+        self, x: Tensor | PackedSequence, lengths: Lengths | None
+    ) -> tuple[Tensor, Lengths | None, Form]:
+        if isinstance(x, PackedSequence):
+            if lengths is not None:
+                raise ValueError(
+                    f"{self._name}: a packed input brings its lengths. Leave out lengths=."
+                )
+            form = Form(self.batch_first, packed=x)
+            x, lengths = unpack(x)
+        else:
+            batched = 3 if x.is_floating_point() else 2
+            if x.dim() not in (batched - 1, batched):
+                raise self._wrong_input(x)
+            form = Form(self.batch_first, unbatched=x.dim() < batched)
+            x = form.enter(x)
+            if lengths is not None and form.unbatched:
+                lengths = torch.as_tensor(lengths).reshape(-1)
+        if x.is_floating_point() and x.shape[-1] != self.input_size is not None:
+            raise self._wrong_input(x)
+        return x, lengths, form
+
+    def _check_clamp(self) -> None:
+        if all(one.options.clamp is None for one in self._in_time):
+            raise ValueError(f"{self._name}: no unit is clamped. Build it with clamp=Clamp(units).")
+
+    def _wrong_input(self, x: Tensor) -> ValueError:
+        axes = "batch, time" if self.batch_first else "time, batch"
+        if not x.is_floating_point():
+            return ValueError(
+                f"{self._name}: whole numbers stand for one-hot vectors and must be [{axes}], or "
+                f"[time] for one sequence, got {list(x.shape)}. Convert numbers with x.float()."
+            )
+        width = self.input_size
+        return ValueError(
+            f"{self._name}: input must be [{axes}, {width}], or [time, {width}] for one sequence, "
+            f"got {list(x.shape)}. The last axis is input_size."
+        )
+
+    def _start(self, batch_size: int, x: Tensor, context: Any) -> list[State]:
+        like = x if x.is_floating_point() else next(self.parameters(), torch.empty(0)).detach()
+        if self.initial is not None:
+            return cast("list[State]", self.initial(batch_size, like, context))
+        if context is not None:
+            raise ValueError(
+                f"{self._name}: nothing here reads the context. Build the layer with "
+                "initial_state=FromEncoder(...)."
+            )
+        first = self._states.first
+        places = range(len(self._states.sizes))
+        return [first(place, self._cell(place), batch_size, like) for place in places]
+
+    def _run(
+        self,
+        x: Tensor,
+        states: list[State],
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+        starts: list[State] | None = None,
+        all_states: bool = False,
+        clamp: Tensor | None = None,
+    ) -> tuple[Tensor, list[State], list[State] | None]:
+        """Walk all layers, time first; states, starts and what comes back go cell by cell."""
+        directions = 2 if self.bidirectional else 1
+        masks = (reset, backward_reset(reset) if reset is not None and directions == 2 else None)
+        walks: list[Walk] = []
+        for place in range(0, len(states), directions):
+            for d in range(directions):
+                start = None if starts is None or reset is None else starts[place + d]
+                call = Call(
+                    self._cell(place + d),
+                    x,
+                    states[place + d],
+                    lengths,
+                    masks[d],
+                    start,
+                    d == 1,
+                    all_states,
+                    self._parameters_of(place + d),
+                )
+                walks.append(self._walk(place + d, call, clamp))
+            y = walks[-1].output
+            if directions == 2:
+                y = torch.cat([walks[-2].output, y], dim=-1)
+            if self.residual:
+                y = self._add(x, y, lengths)
+            if self.dropout and self.training and place + directions < len(states):
+                drop = locked_dropout if self.locked_dropout else F.dropout
+                y = drop(y, self.dropout)
+            x = y
+        history = [walk.states for walk in walks if walk.states is not None]
+        return x, [walk.state for walk in walks], history if all_states else None
+
+    def _walk(self, place: int, call: Call, clamp: Tensor | None) -> Walk:
+        if self._plain and call.x.is_floating_point():
+            return run(call)
+        return self._in_time[place].walk(call, self.training, clamp)
+
+    def _add(self, x: Tensor, y: Tensor, lengths: Tensor | None) -> Tensor:
+        if not x.is_floating_point():
+            if self.input_size != y.shape[-1]:
+                return y
+            x = F.one_hot(x, y.shape[-1]).to(y)
+        if x.shape[-1] != y.shape[-1]:
+            return y
+        if lengths is not None:
+            # padding of the input may hold anything, padding of the output holds zeros
+            x = x.masked_fill(~within(lengths, len(x))[:, :, None], 0)
+        return x + y
+
+    # one step
+
+    def step(
+        self, x: Tensor, state: Any = None, *, context: Any = None, clamp: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
+        """Take one step: the same numbers as `forward` gives, one time step at a time.
+
+        Args:
+            x: one input for each row, [B, I], or [B] whole numbers that stand for one-hot vectors.
+            state: what the last step returned; None begins a sequence.
+            context: what the encoder of the initial state reads, where there is one.
+            clamp: values of the clamped units at this step, [B, n].
+
+        Returns:
+            The output [B, O] and the new state.
+
+        Raises:
+            ValueError: the layer is bidirectional, or a shape is wrong.
+        """
+        self._check_steps(x)
+        B = x.shape[0]
+        states = self._start(B, x, context) if state is None else self._states.split(state, B)
+        values = None if clamp is None else clamp.unsqueeze(0)
+        y, states, _ = self._run(x.unsqueeze(0), states, clamp=values)
+        return y[0], self._states.join(states)
+
+    def stream(self, batch_size: int = 1, state: Any = None, *, context: Any = None) -> Stream:
+        """Open a stream: an object that holds the state and maps x_t [B, I] to y_t [B, O].
+
+        Args:
+            batch_size: B, how many sequences run side by side.
+            state: what to start from; None: the layer's initial state.
+            context: what the encoder of the initial state reads, where there is one.
+
+        Example:
+            >>> from ostinato import LSTM
+            >>> step = LSTM(3, 4).stream(batch_size=2)
+            >>> step(torch.zeros(2, 3)).shape
+            torch.Size([2, 4])
+        """
+        self._check_steps(None)
+        return Stream(self, batch_size, state, context)
+
+    def _check_steps(self, x: Tensor | None) -> None:
+        if self.bidirectional:
+            raise ValueError(
+                f"{self._name}: a bidirectional layer needs the whole sequence before its first "
+                "output. Call the layer, or build it with bidirectional=False."
+            )
+        if x is None:
+            return
+        batched = 2 if x.is_floating_point() else 1
+        if x.dim() != batched or (batched == 2 and x.shape[-1] != self.input_size is not None):
+            raise ValueError(
+                f"{self._name}: one step needs [batch, {self.input_size}], or [batch] whole "
+                f"numbers, got {list(x.shape)}."
+            )
