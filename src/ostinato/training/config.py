@@ -40,8 +40,8 @@ _BELOW_ONE = ("momentum", "beta2", "ema", "plateau_factor")
 
 # what a resumed run may change: where and how long, never the course it has taken
 MAY_CHANGE = frozenset(
-    "epochs max_steps max_time patience device devices nodes strategy log_every save_every "
-    "save_seconds".split()
+    {"epochs", "max_steps", "max_time", "patience", "device", "devices", "nodes", "strategy"}
+    | {"log_every", "save_every", "save_seconds"}
 )
 
 
@@ -182,8 +182,8 @@ class TrainingConfig:
             before = earlier.get(name, now)
             if name not in MAY_CHANGE and before != now:
                 raise ValueError(
-                    f"resume: {name} is {now!r} but the run was begun with {before!r}. A resumed run"
-                    f" keeps its settings; leave {name} as it was, or start a new run."
+                    f"resume: {name} is {now!r} but the run was begun with {before!r}. A resumed "
+                    f"run keeps its settings; leave {name} as it was, or start a new run."
                 )
 
 

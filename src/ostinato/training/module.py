@@ -1,4 +1,4 @@
-"""The base of every task: a LightningModule that optimises, clips and carries state as configured."""
+"""The base of every task: a LightningModule that optimises, clips and carries state."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ class SequenceModule(LightningModule):
         self.training_config = config or TrainingConfig()
         self.clipper = Clipper(self.training_config.clip, self.training_config.clip_by)
         self.schedule: Schedule | None = None
+        self._schedule_state: dict[str, Any] | None = None
         self._carried: dict[str, Carried] = {}
 
     def use_config(self, config: TrainingConfig) -> None:
@@ -69,7 +70,7 @@ class SequenceModule(LightningModule):
         return None if state is None else map_tensors(state, lambda t: t.to(self.device))
 
     def carry(self, state: Carried) -> None:
-        """Keep `state` (a tensor, or any nesting of tuples) for the next chunk, without its past."""
+        """Keep `state` (a tensor, or a nest of tuples) for the next chunk, without its past."""
         self._carried[self._stage] = map_tensors(state, Tensor.detach)
 
     def forget(self) -> None:
@@ -109,10 +110,12 @@ class SequenceModule(LightningModule):
 
     # optimisation
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         config = self.training_config
         optimizer = build_optimizer(self, config, fused=_may_fuse(self.trainer))
         self.schedule = Schedule(config, self.trainer.estimated_stepping_batches)
+        if self._schedule_state is not None:
+            self.schedule.load_state_dict(self._schedule_state)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.schedule.as_function())
         return {
             "optimizer": optimizer,
@@ -144,10 +147,10 @@ class SequenceModule(LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        kept = checkpoint.get("ostinato", {})
+        # the schedule is made later, by configure_optimizers
+        kept = checkpoint["ostinato"]
         self.clipper.load_state_dict(kept["clipper"])
-        if kept["schedule"] is not None and self.schedule is not None:
-            self.schedule.load_state_dict(kept["schedule"])
+        self._schedule_state = kept["schedule"]
 
     # metrics
 
