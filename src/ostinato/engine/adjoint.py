@@ -1,0 +1,133 @@
+"""Backpropagation through one step, as a program of the same algebra.
+
+The cotangents of a node are added up before they are passed on, so that each gate has one gradient
+node, which the gradients of states, inputs, biases and weights share.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import reduce
+
+from ostinato.engine.algebra import add, const, matmul, mul, overlay, slice_, sum_, widen
+from ostinato.engine.expressions import Matrix, Node, Program, make, walk_nodes
+from ostinato.engine.operations import POINTWISE
+
+__all__ = ["Adjoint", "Product", "Vector", "adjoint"]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A share of a matrix's gradient: dM[row + n, column + k] += d[n] operand[k].
+
+    To be summed over rows of the batch and steps. `matrix` is never transposed: where the step
+    multiplies by the transpose, the two nodes have changed places.
+    """
+
+    matrix: Matrix
+    operand: Node
+    d: Node
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A share of a static vector's gradient: d static[start:start + width] += d, summed likewise."""
+
+    static: int
+    start: int
+    width: int
+    d: Node
+
+
+@dataclass(frozen=True)
+class Adjoint:
+    """The reverse of a step. Its nodes read forward nodes of the step and two more kinds of leaf.
+
+    `gradient` (i, start) is all the gradient that reaches new state i (from later steps, and from the
+    loss at this step), `emit_gradient` (i, start) that of emitted value i.
+
+    Attributes:
+        d_states: gradient of each old state; None for zero.
+        d_inputs: gradient of each input; None for zero.
+        products: what the gradients of the matrices are made of.
+        vectors: what the gradients of the static vectors are made of.
+    """
+
+    d_states: tuple[Node | None, ...]
+    d_inputs: tuple[Node | None, ...]
+    products: tuple[Product, ...]
+    vectors: tuple[Vector, ...]
+
+    def roots(self) -> tuple[Node, ...]:
+        """Every node that the reverse step must compute or have kept."""
+        pairs = [node for product in self.products for node in (product.operand, product.d)]
+        found = [*self.d_states, *self.d_inputs, *pairs, *(vector.d for vector in self.vectors)]
+        return tuple(dict.fromkeys(node for node in found if node is not None))
+
+
+def adjoint(program: Program) -> Adjoint:
+    """Derive the reverse of a step."""
+    cotangents: defaultdict[Node, list[Node]] = defaultdict(list)
+    for op, roots in (("gradient", program.new_states), ("emit_gradient", program.emits)):
+        for index, root in enumerate(roots):
+            cotangents[root].append(make(op, (), root.width, (index, 0)))
+    products: list[Product] = []
+    leaves: dict[Node, Node] = {}
+    for node in reversed(list(walk_nodes((*program.new_states, *program.emits)))):
+        if not cotangents[node]:
+            continue
+        g = reduce(add, cotangents[node])
+        if node.op in ("state", "input", "vector"):
+            leaves[node] = widen(g, node.width)
+        elif node.op == "matmul":
+            g = widen(g, node.width)
+            products.append(_product(node, g))
+            cotangents[node.args[0]].append(matmul(g, node.data.transpose()))
+        elif node.op != "const":
+            for arg, share in _shares(node, g):
+                cotangents[arg].append(share)
+    return Adjoint(
+        _gather(leaves, "state", program.states),
+        _gather(leaves, "input", program.inputs),
+        tuple(products),
+        tuple(
+            Vector(*leaf.data, leaf.width, d) for leaf, d in leaves.items() if leaf.op == "vector"
+        ),
+    )
+
+
+def _product(node: Node, g: Node) -> Product:
+    matrix: Matrix = node.data
+    if matrix.transposed:
+        return Product(matrix.transpose(), g, node.args[0])
+    return Product(matrix, node.args[0], g)
+
+
+def _shares(node: Node, g: Node) -> list[tuple[Node, Node]]:
+    """What each operand gets of the gradient of a node (a gradient of width 1 stands for equal units)."""
+    if node.op == "sum":
+        return [(node.args[0], g)]
+    if node.op == "cat":
+        g, start, shares = widen(g, node.width), 0, []
+        for piece in node.args:
+            shares.append((piece, slice_(g, start, start + piece.width)))
+            start += piece.width
+        return shares
+    given = POINTWISE[node.op].derivative(node, node.args, g)
+    pairs = zip(node.args, given, strict=True)
+    return [(arg, _unbroadcast(d, arg, node)) for arg, d in pairs if d is not None]
+
+
+def _unbroadcast(d: Node, arg: Node, node: Node) -> Node:
+    if arg.width == node.width:
+        return d
+    return mul(d, const(node.width)) if d.width == 1 else sum_(d)
+
+
+def _gather(leaves: dict[Node, Node], op: str, widths: tuple[int, ...]) -> tuple[Node | None, ...]:
+    views: list[list[tuple[int, Node]]] = [[] for _ in widths]
+    for leaf, d in leaves.items():
+        if leaf.op == op:
+            views[leaf.data[0]].append((leaf.data[1], d))
+    return tuple(overlay(view, width) for view, width in zip(views, widths, strict=True))

@@ -1,0 +1,337 @@
+"""From a cell to its recurrence: export once, read the graph, cut it into its three parts.
+
+Products of x stay in the step, since the kernel does them for all steps at once; so do pointwise
+operations on them. Other work on x alone (a product of a nonlinear function of x, an operation
+outside the algebra) makes the *before* part. An output that takes products of its own makes the
+*after* part.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import Dim, ExportedProgram, export
+
+from ostinato.engine.calls import State, split_result
+from ostinato.engine.expressions import Node, Program, make, walk_nodes
+from ostinato.engine.parts import Extract, cast, form_of, row_finish, shaped, together
+from ostinato.engine.recurrence import NotFusable, Part, Recurrence
+from ostinato.engine.sources import error_line, source_line, state_names
+from ostinato.engine.tracer import STATIC, Form, Tracer, operator_name
+from ostinato.engine.values import Opaque, Rows, Unfit
+
+__all__ = ["trace"]
+
+
+class _Normal(nn.Module):
+    """A cell whose result has the one form (output, *states)."""
+
+    def __init__(self, cell: nn.Module) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, ...]:
+        output, new = split_result(self.cell(x, *state), len(state))
+        return (output, *new)
+
+
+def trace(cell: nn.Module, x: Tensor, state: State) -> Recurrence:
+    """Read a cell's equations.
+
+    Args:
+        cell: maps (x, *state) to the new state.
+        x: an example of one step's input, [B, I]; only its type and width count.
+        state: likewise for each state, [B, S].
+
+    Raises:
+        NotFusable: the algebra cannot express the cell.
+    """
+    dtype = _state_type(state)
+    exported = _export(cell, x, state)
+    _refuse(exported)
+    inputs = set(exported.graph_signature.user_inputs)
+    users = [node for node in exported.graph.nodes if node.name in inputs]
+    tracer = Tracer(dtype, users[0], users[1:])
+    tracer.run(exported.graph)
+    return _Assembly(cell, exported, tracer, users).recurrence()
+
+
+def _state_type(state: State) -> torch.dtype:
+    types = {part.dtype for part in state}
+    if len(types) != 1 or not next(iter(types)).is_floating_point:
+        raise NotFusable("state", "", f"the states must share one floating type, got {types}")
+    if any(part.dim() != 2 or part.shape[1] == 0 for part in state):
+        raise NotFusable("state", "", "each state must be [B, S]")
+    return types.pop()
+
+
+def _export(cell: nn.Module, x: Tensor, state: State) -> ExportedProgram:
+    batch = Dim("batch", min=2)
+    example = tuple(part.new_zeros(5, *part.shape[1:]) for part in (x, *state))
+    shapes = ({0: batch}, tuple({0: batch} for _ in state))
+    arguments = (example[0], example[1:])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exported = export(_Normal(cell), arguments, dynamic_shapes=shapes, strict=False)
+            # operations in place have to become new values
+            return exported.run_decompositions({}) if _writes(exported) else exported
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).strip().split(chr(10))[0]}"
+        raise NotFusable("torch.export", error_line(error), reason) from error
+
+
+def _writes(exported: ExportedProgram) -> bool:
+    return any(
+        isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+        for node in exported.graph.nodes
+    )
+
+
+def _refuse(exported: ExportedProgram) -> None:
+    """What no part of a cell may do."""
+    changed = list(exported.graph_signature.buffers_to_mutate.values())
+    if changed:
+        raise NotFusable("buffer", "", f"the cell changes {changed[0]!r} at every step")
+    for name, tensor in exported.constants.items():
+        if isinstance(tensor, Tensor) and tensor.requires_grad:
+            reason = f"{name} needs a gradient but is no parameter; make it an nn.Parameter"
+            raise NotFusable("tensor", "", reason)
+    for node in exported.graph.nodes:
+        if node.op == "call_function":
+            _refuse_operation(node)
+
+
+def _refuse_operation(node: fx.Node) -> None:
+    name = operator_name(node)
+    if not isinstance(node.target, torch._ops.OpOverload):
+        if not node.users:
+            raise NotFusable(name, source_line(node), "it acts on more than its result")
+        return
+    draws = torch.Tag.nondeterministic_seeded in node.target.tags or name.endswith("dropout")
+    if draws and not (name.endswith("dropout") and not (node.args[1] and node.args[2])):
+        raise NotFusable(name, source_line(node), "it draws random numbers at every step")
+
+
+class _Assembly:
+    """Puts the parts of one recurrence together."""
+
+    def __init__(
+        self,
+        cell: nn.Module,
+        exported: ExportedProgram,
+        tracer: Tracer,
+        users: Sequence[fx.Node],
+    ) -> None:
+        self.cell, self.exported, self.tracer = cell, exported, tracer
+        self.x, self.states = users[0], users[1:]
+        results: Sequence[fx.Node] = exported.graph.output_node().args[0]  # type: ignore[assignment]
+        self.output, self.results = results[0], results[1:]
+        self.sources = _sources(exported)
+        self.extract = Extract(tracer, self.sources)
+        self.new_states = tuple(map(self._new_state, self.results, self.states))
+        self.emits: list[Node] = []
+        self.costly = {node for node in walk_nodes(self.new_states) if node.op in ("matmul", "sum")}
+
+    def _new_state(self, result: fx.Node, old: fx.Node) -> Node:
+        value, width = self.tracer.values[result], old.meta["val"].shape[1]
+        if isinstance(value, NotFusable):
+            raise value
+        try:
+            rows = self.tracer.rows(value)
+        except Unfit as unfit:
+            raise NotFusable(operator_name(result), source_line(result), str(unfit)) from None
+        if rows.shape != (width,):
+            reason = f"a state [B, {width}] becomes {[*'B', *rows.shape]}"
+            raise NotFusable(operator_name(result), source_line(result), reason)
+        return rows.full()
+
+    def recurrence(self) -> Recurrence:
+        frontier = self._frontier()
+        output = ("after", 0)
+        if frontier is None:
+            output = self._kept(self.tracer.values[self.output])
+        kept = {} if frontier is None else {n: self._source(n) for n in frontier}
+        roots, inputs, statics = self._renumbered(kept)
+        count = len(self.new_states)
+        return Recurrence(
+            program=Program(
+                tuple(map(_width, inputs)),
+                tuple(_static_shape(*static) for static in statics),
+                tuple(state.meta["val"].shape[1] for state in self.states),
+                roots[:count],
+                roots[count:],
+            ),
+            static=self._static_part(statics),
+            before=self._before_part(inputs),
+            after=None if frontier is None else self._after_part(kept, inputs),
+            output=output,
+            constants={name: self.exported.constants[name] for name in self._constant_names()},
+            state_names=state_names(self.cell, count),
+            static_names=tuple(self._label(origin) for origin, _ in statics),
+            input_names=tuple("x" if origin is self.x else str(origin) for origin in inputs),
+            output_shape=tuple(self.output.meta["val"].shape[1:]),
+        )
+
+    # the after part
+
+    def _cheap(self, node: fx.Node) -> bool:
+        """The step has the value at no product of its own."""
+        value = self.tracer.values[node]
+        if not isinstance(value, Rows):
+            return False
+        costly = (n for n in walk_nodes([value.node]) if n.op in ("matmul", "sum"))
+        return all(n in self.costly for n in costly)
+
+    def _frontier(self) -> list[fx.Node] | None:
+        """The values that the *after* part starts from; None where the output needs no such part."""
+        if self._cheap(self.output):
+            return None
+        found: dict[fx.Node, None] = {}
+        stack, seen = [self.output], set()
+        while stack:
+            node = stack.pop()
+            if node in seen or self.tracer.levels[node] == STATIC:
+                continue
+            seen.add(node)
+            tensor = isinstance(node.meta.get("val"), Tensor)
+            opaque = tensor and isinstance(self.tracer.values[node], Opaque)
+            if self._cheap(node) or opaque:
+                found[node] = None
+            else:
+                stack.extend(node.all_input_nodes)
+        return list(found)
+
+    def _kept(self, value: Rows) -> tuple[str, int]:
+        """Where a value is found after the walk; what is not kept yet is emitted."""
+        node = value.full()
+        if node in self.new_states:
+            return ("state", self.new_states.index(node))
+        if node not in self.emits:
+            self.emits.append(node)
+        return ("emit", self.emits.index(node))
+
+    def _source(self, node: fx.Node) -> tuple[str, int] | fx.Node:
+        """Likewise; a graph node stands for the input sequence that it makes."""
+        value = self.tracer.values[node]
+        if isinstance(value, Opaque):
+            return node
+        if value.node.op == "input":
+            origin = list(self.tracer.inputs)[value.node.data[0]]
+            if value.size == _width(origin):
+                return origin
+        return self._kept(value)
+
+    def _after_part(
+        self, kept: dict[fx.Node, tuple[str, int] | fx.Node], inputs: Sequence[fx.Node]
+    ) -> Part:
+        rows = []
+        for node, source in kept.items():
+            value, dtype = self.tracer.values[node], node.meta["val"].dtype
+            if isinstance(source, fx.Node):
+                kind = ("input", list(inputs).index(source))
+                value = Rows(make("const", (), 1, 0.0), tuple(node.meta["val"].shape[1:]))
+                # x itself is never flattened
+                finish = None if source is self.x else row_finish(value, dtype)
+            else:
+                kind, finish = source, row_finish(value, dtype)
+            rows.append((node, kind, finish))
+        return self.extract.part([(self.output, None)], rows)
+
+    # numbering, and the other two parts
+
+    def _renumbered(
+        self, kept: dict[fx.Node, tuple[str, int] | fx.Node]
+    ) -> tuple[tuple[Node, ...], list[fx.Node], list[tuple[fx.Node, Form]]]:
+        """The roots with inputs and statics numbered in the order of their use."""
+        roots = (*self.new_states, *self.emits)
+        order = list(walk_nodes(roots))
+        all_inputs, all_statics = list(self.tracer.inputs), list(self.tracer.statics)
+        inputs = dict.fromkeys(all_inputs[n.data[0]] for n in order if n.op == "input")
+        inputs.update(dict.fromkeys(s for s in kept.values() if isinstance(s, fx.Node)))
+        inputs = inputs or {self.x: None}
+        statics = dict.fromkeys(
+            all_statics[n.data.static if n.op == "matmul" else n.data[0]]
+            for n in order
+            if n.op in ("matmul", "vector")
+        )
+        input_map = {all_inputs.index(n): k for k, n in enumerate(inputs) if n in all_inputs}
+        static_map = {all_statics.index(s): k for k, s in enumerate(statics)}
+        new: dict[Node, Node] = {}
+        for node in order:
+            new[node] = _renumber(node, new, input_map, static_map)
+        return tuple(new[root] for root in roots), list(inputs), list(statics)
+
+    def _static_part(self, statics: Sequence[tuple[fx.Node, Form]]) -> Part:
+        dtype = self.tracer.dtype
+        return self.extract.part(
+            [
+                (origin, form_of(form, None if origin.meta["val"].dtype == dtype else dtype))
+                for origin, form in statics
+            ],
+            [],
+        )
+
+    def _before_part(self, inputs: Sequence[fx.Node]) -> Part | None:
+        if list(inputs) == [self.x]:
+            return None
+        outputs = []
+        for origin in inputs:
+            steps = [] if origin is self.x else [shaped((_width(origin),))]
+            if origin is not self.x and origin.meta["val"].dtype == torch.bool:
+                steps.append(cast(self.tracer.dtype))
+            outputs.append((origin, together(steps)))
+        return self.extract.part(outputs, [(self.x, ("x", 0), None)])
+
+    def _constant_names(self) -> list[str]:
+        held = set(self.exported.graph_signature.inputs_to_lifted_tensor_constants.values())
+        return [name for name in self.sources.values() if name in held]
+
+    def _label(self, origin: fx.Node) -> str:
+        return self.sources.get(origin) or source_line(origin) or str(origin)
+
+
+def _sources(exported: ExportedProgram) -> dict[fx.Node, str]:
+    """Name of the tensor behind each placeholder, as the cell's own modules have it."""
+    signature = exported.graph_signature
+    named = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+    }
+    found = {}
+    for node in exported.graph.nodes:
+        if node.name in named:
+            found[node] = named[node.name].removeprefix("cell.")
+        elif node.name in signature.inputs_to_lifted_tensor_constants:
+            found[node] = signature.inputs_to_lifted_tensor_constants[node.name]
+    return found
+
+
+def _width(origin: fx.Node) -> int:
+    return math.prod(origin.meta["val"].shape[1:])
+
+
+def _static_shape(origin: fx.Node, form: Form) -> tuple[int, ...]:
+    value = torch.empty(tuple(origin.meta["val"].shape), device="meta")
+    permuted, expanded, reshaped = form
+    value = value.permute(permuted) if permuted else value
+    value = value.expand(expanded) if expanded else value
+    return tuple((value.reshape(reshaped) if reshaped else value).shape)
+
+
+def _renumber(
+    node: Node, new: dict[Node, Node], inputs: dict[int, int], statics: dict[int, int]
+) -> Node:
+    data = node.data
+    if node.op == "input":
+        data = (inputs[data[0]], data[1])
+    elif node.op == "vector":
+        data = (statics[data[0]], data[1])
+    elif node.op == "matmul":
+        data = replace(data, static=statics[data.static])
+    return make(node.op, (new[arg] for arg in node.args), node.width, data)
