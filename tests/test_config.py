@@ -117,9 +117,12 @@ def test_toml_reads_back_as_what_was_written(tmp_path_factory, inner):
     assert build(Outer, read_config(path)) == Outer(3, inner)
 
 
-def test_every_preset_is_toml():
-    for name in presets():
-        assert read_config(name)
+def test_a_preset_is_read_by_its_name(tmp_path):
+    (tmp_path / "small.toml").write_text("seed = 7")
+    assert presets(tmp_path) == ["small"]
+    assert read_config("small", folder=tmp_path) == {"seed": 7}
+    with pytest.raises(ConfigError, match=r"'smal'.* nor a preset\. Did you mean small\?"):
+        read_config("smal", folder=tmp_path)
 
 
 def test_a_missing_configuration_is_said(tmp_path):

@@ -14,7 +14,6 @@ import sys
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -43,36 +42,34 @@ class ConfigError(ValueError):
     """Settings that cannot be read, or that name or hold something unknown."""
 
 
-def presets() -> list[str]:
-    """Names of the configurations that come with the package."""
-    found = files("ostinato").joinpath("presets").iterdir()
-    return sorted(entry.name[:-5] for entry in found if entry.name.endswith(".toml"))
+def presets(folder: Path) -> list[str]:
+    """Names of the configurations in a folder of the package."""
+    return sorted(path.stem for path in folder.glob("*.toml"))
 
 
-def read_config(source: str | Path) -> Settings:
+def read_config(source: str | Path, *, folder: Path | None = None) -> Settings:
     """Read a TOML file, or the preset of that name.
+
+    Args:
+        source: path of a file, or name of a preset.
+        folder: where the presets are; None: there are none.
 
     Raises:
         ConfigError: there is neither, or it is not TOML.
     """
-    text = _text_of(source)
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source} is not TOML: {error}.") from error
-
-
-def _text_of(source: str | Path) -> str:
+    known = [] if folder is None else presets(folder)
     path = Path(source)
-    if str(source) in presets():
-        return files("ostinato").joinpath("presets", f"{source}.toml").read_text("utf-8")
+    if folder is not None and str(source) in known:
+        path = folder / f"{source}.toml"
     try:
-        return path.read_text("utf-8")
+        return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigError(
             f"There is no configuration {str(source)!r}: neither a file nor a preset"
-            f"{nearest(str(source), presets())}"
+            f"{nearest(str(source), known)}"
         ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source} is not TOML: {error}.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source} cannot be read: {error}.") from error
 
