@@ -70,7 +70,9 @@ def settings(**changes):
     return TrainingConfig(**{**base, **changes})
 
 
-def train(run_dir=None, *, loader=None, resume=False, val=True, callbacks=(), model=None, **changes):
+def train(
+    run_dir=None, *, loader=None, resume=False, val=True, callbacks=(), model=None, **changes
+):
     """Train a fresh tiny model; give (model, result)."""
     config = settings(**changes)
     seed_all(1)

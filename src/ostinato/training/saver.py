@@ -176,7 +176,7 @@ class Saver(Callback):
             "carried": map_tensors(carried, torch.Tensor.cpu),
         }
         checkpoint["ranks"] = _gather(trainer, own)
-        checkpoint["run"] = {"training": self._config.to_dict(), "stopped": self.stopped}
+        checkpoint["run"] = {"training": self._config.to_dict()}
 
     def on_load_checkpoint(
         self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
@@ -190,9 +190,15 @@ class Saver(Callback):
         own = ranks[trainer.global_rank]
         _sequence(module).restore_carried(own["carried"])
         self._position = Position(own["done"], own["epoch_random"], own["random"])
-        if self._best.patience_is_over:
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"stopped": self.stopped}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        # the best of the validations stands before us among the callbacks, and is loaded by now
+        if self._trainer is not None and self._best.patience_is_over:
             self.stopped = "patience"
-            trainer.should_stop = True
+            self._trainer.should_stop = True
 
 
 def _sequence(module: LightningModule) -> SequenceModule:
