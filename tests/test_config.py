@@ -55,6 +55,7 @@ def test_none_is_written_as_a_word():
     [
         ({"train": {"raet": 1}}, r"Unknown setting train\.raet\. Did you mean train\.rate\?"),
         ({"trian": {}}, r"Unknown setting trian\. Did you mean train\?"),
+        ({"rate": 1}, r"Unknown setting rate\. Did you mean train\.rate\?"),
         ({"zzz": 1}, r"Known: seed, train\."),
         ({"seed": 1.5}, r"seed must be a whole number, got 1\.5"),
         ({"seed": True}, "seed must be a whole number"),

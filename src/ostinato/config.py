@@ -137,7 +137,7 @@ def build(schema: type[T], settings: Mapping[str, Any], *, where: str = "") -> T
     values = {}
     for key, value in settings.items():
         if key not in known:
-            raise ConfigError(f"Unknown setting {where}{key}{nearest(key, known, where)}")
+            raise ConfigError(f"Unknown setting {where}{key}{_hint(key, known, kinds, where)}")
         values[key] = _fit(kinds[key], value, f"{where}{key}")
     try:
         return schema(**values)
@@ -145,6 +145,14 @@ def build(schema: type[T], settings: Mapping[str, Any], *, where: str = "") -> T
         raise
     except (TypeError, ValueError) as error:
         raise ConfigError(str(error)) from error
+
+
+def _hint(key: str, known: Iterable[str], kinds: Mapping[str, Any], where: str) -> str:
+    # a setting that was named without its table
+    for table, kind in kinds.items():
+        if is_dataclass(kind) and key in {field.name for field in fields(kind)}:
+            return f". Did you mean {where}{table}.{key}?"
+    return nearest(key, known, where)
 
 
 def _fit(kind: Any, value: Any, where: str) -> Any:

@@ -1,0 +1,45 @@
+"""The commands, by name. Only what their help needs is imported here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ostinato.cli import ask, data, demo, fit
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="ostinato",
+    help="Recurrent networks for PyTorch: fit, score and ask them from the command line.",
+    epilog="Start with: ostinato demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo.demo)
+app.add_typer(fit.app, name="fit")
+app.command("eval")(ask.evaluate)
+app.command("generate")(ask.generate)
+app.add_typer(data.app, name="data")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from ostinato import __version__
+
+        print(f"ostinato {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the full traceback of an error.")
+    ] = False,
+) -> None:
+    pass

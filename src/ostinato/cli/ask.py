@@ -1,0 +1,137 @@
+"""`ostinato eval` and `ostinato generate`: ask a fitted model."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ostinato.cli.options import AsJson, Device, RunFolder, Seed
+from ostinato.cli.output import say, say_json, say_next
+
+if TYPE_CHECKING:
+    from ostinato.tasks.language_model import LanguageModel
+
+__all__ = ["evaluate", "generate", "load"]
+
+
+def load(run: Path, device: str | None) -> LanguageModel:
+    """The model of a run folder, on a device."""
+    from ostinato.tasks.language_model import LanguageModel
+
+    return LanguageModel.load(run).to(device_of(device))
+
+
+def device_of(name: str | None) -> Any:
+    """A torch device, checked.
+
+    Raises:
+        ValueError: torch knows no such device, or this machine has none.
+    """
+    import torch
+
+    if name == "auto":
+        found = (
+            torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        )
+        return found or torch.device("cpu")
+    wanted = {"gpu": "cuda"}.get(name or "cpu", name or "cpu")
+    try:
+        device = torch.device(wanted)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"--device {name}: {str(error).splitlines()[0]}") from error
+    return device
+
+
+def evaluate(
+    run: RunFolder,
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...",
+            help='Text files, gz archives or folders of them; "-" is standard input.',
+            show_default=False,
+        ),
+    ],
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Score only the end, which fit does not train on.")
+    ] = False,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a model on text: how well it predicts each next token."""
+    from ostinato.cli.scores import show_score
+
+    model = load(run, device)
+    score = model.evaluate(files, part="held_out" if held_out else "all").to_dict()
+    following = f"ostinato generate {shlex.quote(str(run))}"
+    if as_json:
+        say_json({"run": str(run), **score, "next": following})
+        return
+    tokens = model.settings.data.tokens
+    say(f"{score['tokens']:,} {tokens} of {', '.join(files)}")
+    show_score(score, tokens)
+    say_next(following)
+
+
+def generate(
+    run: RunFolder,
+    prompts: Annotated[
+        list[str] | None,
+        typer.Option("--prompt", help="Text to continue. May be repeated.", show_default=False),
+    ] = None,
+    length: Annotated[int, typer.Option(help="Tokens to write.")] = 400,
+    temperature: Annotated[
+        float, typer.Option(help="Below 1 more careful, above 1 more daring, 0 greedy.")
+    ] = 0.8,
+    top_k: Annotated[
+        int | None, typer.Option(help="Choose among the k most probable.", show_default=False)
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(help="Choose among the fewest of this probability.", show_default=False),
+    ] = None,
+    repetition_penalty: Annotated[
+        float, typer.Option(help="Above 1, what was written lately is less likely.")
+    ] = 1.0,
+    beam: Annotated[
+        int, typer.Option(help="Above 1, search the most probable text instead of drawing.")
+    ] = 1,
+    seed: Seed = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a model continue a prompt. Characters appear as they are written."""
+    model = load(run, device)
+    asked = prompts or [""]
+    settings: dict[str, Any] = {
+        "length": length,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "repetition_penalty": repetition_penalty,
+        "beam": beam,
+        "seed": seed,
+    }
+    following = f"ostinato eval {shlex.quote(str(run))} FILE"
+    if as_json:
+        texts = model.generate(asked, **settings)
+        say_json({"run": str(run), "texts": texts, **settings, "next": following})
+        return
+    if len(asked) == 1 and beam == 1:
+        _write(asked[0])
+        model.generate(asked[0], **settings, stream=_write)
+        say()
+    else:
+        for text in model.generate(asked, **settings):
+            say(text)
+    say_next(following, why="score it on a text of yours")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
