@@ -41,10 +41,12 @@ def _loop(cell: nn.Module, call: Call) -> Walk:
     # padding may hold anything, NaN too, and a NaN passes through the gradient of `where`
     x = call.x if alive is None else call.x.masked_fill(~alive[:, :, None], 0)
     inputs = x.unbind(0)
+    # a mark in the padding is no step's, and must leave the last valid state alone
+    reset = call.reset if call.reset is None or alive is None else call.reset & alive
     for t in reversed(range(T)) if call.reverse else range(T):
-        if call.reset is not None:
+        if reset is not None:
             assert call.reset_state is not None
-            state = _where(call.reset[t], call.reset_state, state)
+            state = _where(reset[t], call.reset_state, state)
         if alive is None:
             output, state = split_result(cell(inputs[t], *state), len(state))
             kept = state

@@ -2,6 +2,7 @@
 
 from ostinato.layers.clamp import Clamp
 from ostinato.layers.dropout import LockedDropout
+from ostinato.layers.embedding import Embedding, TiedReadout
 from ostinato.layers.initial import (
     Constant,
     FromEncoder,
@@ -12,12 +13,14 @@ from ostinato.layers.initial import (
     Subset,
 )
 from ostinato.layers.recurrent import Recurrent
+from ostinato.layers.regularise import activation_penalty, slowness_penalty
 from ostinato.layers.stream import Stream
 from ostinato.layers.torch_like import GRU, LSTM, RNN
 
 __all__ = [
     "Clamp",
     "Constant",
+    "Embedding",
     "FromEncoder",
     "GRU",
     "Given",
@@ -30,4 +33,7 @@ __all__ = [
     "Recurrent",
     "Stream",
     "Subset",
+    "TiedReadout",
+    "activation_penalty",
+    "slowness_penalty",
 ]

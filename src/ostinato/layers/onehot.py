@@ -67,7 +67,8 @@ class OneHotInput(Wrapper):
         like = next(self.cell.parameters()) if like is None else like
         state = tuple(like.new_zeros(1, size) for size in self.sizes)
         x = _stand_in(like, 1, self.classes)
-        with _Recorded(x) as watch:
+        watch = _Recorded(x)
+        with watch:
             torch.func.functional_call(probe, given, (x, state))
         if not watch.matrices:
             raise TypeError(

@@ -164,7 +164,8 @@ def recurrent_matrices(
     # a tensor each, so that two equal states are still told apart
     state = tuple(like.new_zeros(1, size) for size in sizes)
     marks = [torch.full_like(part, i + 1.0) for i, part in enumerate(state)]
-    with _Matrices(marks, state) as watch:
+    watch = _Matrices(marks, state)
+    with watch:
         dry_step(cell, like.new_zeros(1, input_size), state)
     return watch.seen
 

@@ -315,7 +315,7 @@ class GRU(TorchLike, nn.GRU):
 
 
 def _flat_name(name: str) -> str:
-    """The name here of a cell's parameter: gates.weight_ih is weight_ih, norm_c.bias norm_c_bias."""
+    """What a cell's parameter is called here, as gates.weight_ih is weight_ih."""
     return name.removeprefix("gates.").replace(".", "_")
 
 

@@ -45,9 +45,9 @@ class Zoneout(Wrapper):
         super().__init__(cell, sizes)
         self.rates = tuple(rates)
         self.expected = expected
-        self.widths = tuple(
+        self.widths = [
             size if rate and not expected else 0 for size, rate in zip(sizes, rates, strict=True)
-        )
+        ]
 
     def columns(self, call: Call, like: Tensor) -> Tensor | None:
         if self.expected:
