@@ -32,7 +32,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Vector:
-    """A share of a static vector's gradient: d static[start:start + width] += d, summed likewise."""
+    """A share of a static vector's gradient, likewise: d static[start:start + width] += d."""
 
     static: int
     start: int
@@ -44,8 +44,8 @@ class Vector:
 class Adjoint:
     """The reverse of a step. Its nodes read forward nodes of the step and two more kinds of leaf.
 
-    `gradient` (i, start) is all the gradient that reaches new state i (from later steps, and from the
-    loss at this step), `emit_gradient` (i, start) that of emitted value i.
+    `gradient` (i, start) is all the gradient that reaches new state i (from later steps, and from
+    the loss at this step), `emit_gradient` (i, start) that of emitted value i.
 
     Attributes:
         d_states: gradient of each old state; None for zero.
@@ -92,7 +92,9 @@ def adjoint(program: Program) -> Adjoint:
         _gather(leaves, "input", program.inputs),
         tuple(products),
         tuple(
-            Vector(*leaf.data, leaf.width, d) for leaf, d in leaves.items() if leaf.op == "vector"
+            Vector(leaf.data[0], leaf.data[1], leaf.width, d)
+            for leaf, d in leaves.items()
+            if leaf.op == "vector"
         ),
     )
 
@@ -105,7 +107,7 @@ def _product(node: Node, g: Node) -> Product:
 
 
 def _shares(node: Node, g: Node) -> list[tuple[Node, Node]]:
-    """What each operand gets of the gradient of a node (a gradient of width 1 stands for equal units)."""
+    """What each operand gets of a node's gradient; one of width 1 stands for equal units."""
     if node.op == "sum":
         return [(node.args[0], g)]
     if node.op == "cat":

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import reduce
+from itertools import pairwise
 
 from ostinato.engine.expressions import LEAVES, Matrix, Node, make
 
@@ -61,7 +62,7 @@ def pointwise(op: str, *args: Node) -> Node:
         return make(op, args, width)
     return cat(
         pointwise(op, *(arg if arg.width == 1 else slice_(arg, a, b) for arg in args))
-        for a, b in zip(bounds, bounds[1:], strict=False)
+        for a, b in pairwise(bounds)
     )
 
 
@@ -73,6 +74,7 @@ def _bounds(node: Node) -> list[int]:
 
 
 def add(a: Node, b: Node) -> Node:
+    """The sum a + b."""
     if is_const(a) and is_const(b):
         return const(a.data + b.data, max(a.width, b.width))
     if is_const(a, 0) and a.width <= b.width:
@@ -85,6 +87,7 @@ def add(a: Node, b: Node) -> Node:
 
 
 def sub(a: Node, b: Node) -> Node:
+    """The difference a - b."""
     if is_const(a) and is_const(b):
         return const(a.data - b.data, max(a.width, b.width))
     if is_const(b, 0) and b.width <= a.width:
@@ -97,6 +100,7 @@ def sub(a: Node, b: Node) -> Node:
 
 
 def mul(a: Node, b: Node) -> Node:
+    """The product a * b, unit by unit."""
     if is_const(a) and is_const(b):
         return const(a.data * b.data, max(a.width, b.width))
     for one, other in ((a, b), (b, a)):
@@ -108,6 +112,7 @@ def mul(a: Node, b: Node) -> Node:
 
 
 def div(a: Node, b: Node) -> Node:
+    """The quotient a / b."""
     if is_const(a) and is_const(b) and b.data != 0:
         return const(a.data / b.data, max(a.width, b.width))
     if is_const(b, 1) and b.width <= a.width:
@@ -116,6 +121,7 @@ def div(a: Node, b: Node) -> Node:
 
 
 def neg(a: Node) -> Node:
+    """The negative of a."""
     if is_const(a):
         return const(-a.data, a.width)
     if a.op == "neg":
@@ -222,7 +228,7 @@ def overlay(views: Sequence[tuple[int, Node]], width: int) -> Node | None:
         return None
     edges = {0, width}.union(*({start, start + node.width} for start, node in views))
     bounds = sorted(edges)
-    return cat(_cover(views, a, b) for a, b in zip(bounds, bounds[1:], strict=False))
+    return cat(_cover(views, a, b) for a, b in pairwise(bounds))
 
 
 def _cover(views: Sequence[tuple[int, Node]], a: int, b: int) -> Node:

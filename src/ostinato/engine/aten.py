@@ -1,7 +1,7 @@
 """Torch's operators, as the exported graph has them, in terms of the algebra.
 
-Handlers take the tracer and the operator's arguments by the names of torch's own schema. Pointwise operators
-are in `elementwise`, views need no handler of their own.
+Handlers take the tracer and the operator's arguments by the names of torch's own schema. Pointwise
+operators are in `elementwise`, views need no handler of their own.
 """
 
 from __future__ import annotations
@@ -22,12 +22,18 @@ if TYPE_CHECKING:
 
 __all__ = ["HANDLERS", "VIEWS"]
 
-VIEWS = frozenset(
-    ["slice", "select", "chunk", "split", "split_with_sizes", "tensor_split", "unbind", "narrow", "view", "reshape", "view_as", "reshape_as", "_unsafe_view", "flatten", "unflatten", "unsqueeze", "squeeze", "expand", "expand_as", "permute", "transpose", "movedim", "moveaxis", "swapaxes", "swapdims", "t", "numpy_T", "mT", "flip", "roll", "repeat", "tile", "repeat_interleave", "index_select", "cat", "concat", "stack", "hstack", "lift_fresh_copy", "lift_fresh"]
-)
+# torch says what these take, see `values.view_rows`
+_VIEW_NAMES = """
+    slice select chunk split split_with_sizes tensor_split unbind narrow view reshape view_as
+    reshape_as _unsafe_view flatten unflatten unsqueeze squeeze expand expand_as permute transpose
+    movedim moveaxis swapaxes swapdims t numpy_T mT flip roll repeat tile repeat_interleave
+    index_select slice_scatter select_scatter cat concat stack hstack lift_fresh_copy lift_fresh
+"""
+VIEWS = frozenset(_VIEW_NAMES.split())
 
 
 def linear(t: Tracer, input: Rows, weight: Static, bias: Static | None = None) -> Rows:
+    """Input @ weight.T + bias."""
     if not isinstance(weight, Static) or not isinstance(input, Rows):
         raise Unfit("the matrix changes from step to step")
     product = t.product(input, weight)
@@ -35,34 +41,33 @@ def linear(t: Tracer, input: Rows, weight: Static, bias: Static | None = None) -
 
 
 def plus(t: Tracer, a: Rows, b: Any) -> Rows:
-    shape = tuple(torch.broadcast_shapes(a.shape, b.shape))
-    return Rows(add(t.operand(a, shape), t.operand(b, shape)), shape)
+    """The sum of a and what is broadcast to it."""
+    return Rows(add(a.node, t.operand(b, a.shape)), a.shape)
 
 
 def matmul(t: Tracer, self: Any, other: Any) -> Rows:
+    """A product with one static factor, on either side."""
     if isinstance(self, Rows) and isinstance(other, Rows):
-        raise Unfit(
-            "both factors change from step to step; write sums of products, (a * b).sum(-1)"
-        )
+        raise Unfit("both factors change from step to step; write (a * b).sum(-1)")
     rows, fixed = (self, other) if isinstance(self, Rows) else (other, self)
     if len(fixed.shape) == 1:
         if rows is other or not rows.shape:
             raise Unfit("a vector times a batch would mix its rows")
         product = Rows(mul(rows.full(), t.operand(fixed, rows.shape)), rows.shape)
         return reduce_units(product, (-1,), keepdim=False)
-    letters = "uvwxyz"[: len(rows.shape) - 1] if rows is self else "uvwxyz"[: len(rows.shape) - 2]
+    # letters of the dimensions before the last two (of rows: before the last one)
+    stacked = len(fixed.shape) - 2
     if rows is self:
-        heads = (
-            letters[max(0, len(letters) - 1 - (len(fixed.shape) - 2)) : -1]
-            if len(fixed.shape) > 2
-            else ""
-        )
+        letters = "uvwxyz"[: len(rows.shape) - 1]
+        heads = letters[len(letters) - 1 - stacked : -1] if stacked else ""
         return einsum(t, f"b{letters}k,{heads}kn->b{letters}n", [self, other])
-    heads = letters[len(letters) - (len(fixed.shape) - 2) :] if len(fixed.shape) > 2 else ""
+    letters = "uvwxyz"[: len(rows.shape) - 2]
+    heads = letters[len(letters) - stacked :] if stacked else ""
     return einsum(t, f"{heads}nk,b{letters}km->b{letters}nm", [self, other])
 
 
 def addmm(t: Tracer, self: Any, mat1: Any, mat2: Any, beta: float = 1, alpha: float = 1) -> Rows:
+    """Self + mat1 @ mat2."""
     if beta != 1 or alpha != 1:
         raise Unfit("it is scaled")
     return plus(t, matmul(t, mat1, mat2), self)
@@ -151,12 +156,14 @@ def reduce_units(value: Rows, dim: Any, keepdim: bool) -> Rows:
 def sum_units(
     t: Tracer, self: Rows, dim: Any = None, keepdim: bool = False, dtype: Any = None
 ) -> Rows:
+    """torch.sum over units."""
     return reduce_units(self, dim, keepdim)
 
 
 def mean_units(
     t: Tracer, self: Rows, dim: Any = None, keepdim: bool = False, dtype: Any = None
 ) -> Rows:
+    """torch.mean over units."""
     total = reduce_units(self, dim, keepdim)
     return Rows(mul(total.node, const(total.size / self.size)), total.shape)
 
@@ -170,6 +177,7 @@ def layer_norm(
     eps: float = 1e-5,
     cudnn_enable: bool = True,
 ) -> Rows:
+    """Over the last dimensions."""
     width = math.prod(normalized_shape)
     node = _by_group(input.full(), width, lambda group: _standard(group, eps, centred=True))
     return _affine(t, Rows(node, input.shape), weight, bias)
@@ -182,6 +190,7 @@ def rms_norm(
     weight: Any = None,
     eps: float | None = None,
 ) -> Rows:
+    """Over the last dimensions."""
     eps = torch.finfo(t.dtype).eps if eps is None else eps
     width = math.prod(normalized_shape)
     node = _by_group(input.full(), width, lambda group: _standard(group, eps, centred=False))
@@ -197,6 +206,7 @@ def group_norm(
     eps: float = 1e-5,
     cudnn_enabled: bool = True,
 ) -> Rows:
+    """Over groups of neighbouring channels."""
     if len(input.shape) != 1:
         raise Unfit("a value with channels and positions")
     width = input.size // num_groups
@@ -226,11 +236,13 @@ def _affine(t: Tracer, value: Rows, weight: Any, bias: Any) -> Rows:
 
 
 def glu(t: Tracer, self: Rows, dim: int = -1) -> Rows:
+    """The first half gated by the second."""
     a, b = view_rows([self], lambda p: p[0].chunk(2, dim))
     return Rows(mul(a.full(), pointwise("sigmoid", b.full())), a.shape)
 
 
 def dropout(t: Tracer, input: Rows, p: float, train: bool) -> Rows:
+    """Nothing, unless it would draw."""
     if train and p > 0:
         raise Unfit("it draws random numbers")
     return input
@@ -251,6 +263,7 @@ def lstm_cell(
     b_ih: Static | None = None,
     b_hh: Static | None = None,
 ) -> list[Rows]:
+    """torch.nn.LSTMCell."""
     h, c = hx
     pairs = zip(_gates(t, input, w_ih, b_ih, 4), _gates(t, h, w_hh, b_hh, 4), strict=True)
     i, f, g, o = (add(a, b) for a, b in pairs)
@@ -269,6 +282,7 @@ def gru_cell(
     b_ih: Static | None = None,
     b_hh: Static | None = None,
 ) -> Rows:
+    """torch.nn.GRUCell."""
     r_x, z_x, n_x = _gates(t, input, w_ih, b_ih, 3)
     r_h, z_h, n_h = _gates(t, hx, w_hh, b_hh, 3)
     r, z = pointwise("sigmoid", add(r_x, r_h)), pointwise("sigmoid", add(z_x, z_h))

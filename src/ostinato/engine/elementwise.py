@@ -79,33 +79,35 @@ def _hardtanh(self: Node, min_val: float = -1, max_val: float = 1) -> Node:
 
 
 def _hardsigmoid(self: Node) -> Node:
-    return _hardtanh(add(div(self, const(6)), const(0.5)), 0, 1)
+    return div(_hardtanh(add(self, const(3)), 0, 6), const(6))
 
 
 def _hardswish(self: Node) -> Node:
-    middle = mul(self, add(div(self, const(6)), const(0.5)))
+    middle = mul(self, div(add(self, const(3)), const(6)))
     return where(apply("le", self, -3), 0, where(apply("ge", self, 3), self, middle))
 
 
 def _expm1(self: Node) -> Node:
-    # no cancellation near 0, no overflow elsewhere
-    t = apply("tanh", div(self, const(2)))
-    near = div(add(t, t), sub(const(1), t))
+    # no cancellation near 0; what is not taken must be finite, since its gradient is 0 times it
     is_near = apply("lt", apply("abs", self), 0.5)
+    t = apply("tanh", div(where(is_near, self, 0), const(2)))
+    near = div(add(t, t), sub(const(1), t))
     return where(is_near, near, sub(apply("exp", self), const(1)))
 
 
 def _log1p(self: Node) -> Node:
     u = add(self, const(1))
     # the rounding error of 1 + x cancels in this quotient
-    near = mul(apply("log", u), div(self, sub(u, const(1))))
-    log = where(apply("lt", apply("abs", self), 0.5), near, apply("log", u))
+    is_near = mul(apply("lt", apply("abs", self), 0.5), apply("ne", u, 1))
+    quotient = div(where(is_near, self, 1), where(is_near, sub(u, const(1)), 1))
+    log = mul(apply("log", u), quotient)
     return where(apply("eq", u, 1), self, log)
 
 
 def _elu(self: Node, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Node:
-    low = mul(const(alpha * scale), _expm1(mul(self, const(input_scale))))
-    return where(apply("gt", self, 0), mul(self, const(scale)), low)
+    high = apply("gt", self, 0)
+    low = mul(const(alpha * scale), _expm1(mul(where(high, 0, self), const(input_scale))))
+    return where(high, mul(self, const(scale)), low)
 
 
 def _selu(self: Node) -> Node:
@@ -144,6 +146,10 @@ def _softplus(self: Node, beta: float = 1, threshold: float = 20) -> Node:
     return div(apply("softplus", mul(self, const(beta))), const(beta))
 
 
+def _log_sigmoid(self: Node) -> Node:
+    return sub(apply("minimum", self, 0), apply("softplus", neg(apply("abs", self))))
+
+
 def _logaddexp(self: Node, other: Node) -> Node:
     distance = apply("abs", sub(self, other))
     return add(apply("maximum", self, other), apply("softplus", neg(distance)))
@@ -154,7 +160,7 @@ def _masked_fill(self: Node, mask: Node, value: Operand) -> Node:
 
 
 def _threshold(self: Node, threshold: float, value: float) -> Node:
-    return where(apply("gt", self, threshold), self, value)
+    return where(apply("le", self, threshold), value, self)
 
 
 def _lerp(self: Node, end: Node, weight: Operand) -> Node:
@@ -262,7 +268,7 @@ ELEMENTWISE: dict[str, Callable[..., Node]] = {
     "mish": lambda self: mul(self, apply("tanh", apply("softplus", self))),
     "softplus": _softplus,
     "softsign": lambda self: div(self, add(const(1), apply("abs", self))),
-    "log_sigmoid": lambda self: neg(apply("softplus", neg(self))),
+    "log_sigmoid": _log_sigmoid,
     "logaddexp": _logaddexp,
     "where": _where,
     "masked_fill": _masked_fill,
@@ -272,14 +278,18 @@ ELEMENTWISE: dict[str, Callable[..., Node]] = {
     "addcdiv": _addcdiv,
     "logical_and": _and,
     "bitwise_and": _and,
+    "__and__": _and,
     "logical_or": _or,
     "bitwise_or": _or,
+    "__or__": _or,
     "logical_xor": _xor,
+    "__xor__": _xor,
     "logical_not": _not,
     "bitwise_not": _not,
     "isnan": lambda self: apply("ne", self, self),
     "alias": _same,
     "clone": _same,
+    "copy": lambda self, src: node(src),
     "contiguous": _same,
     "zeros_like": lambda self: const(0),
     "ones_like": lambda self: const(1),

@@ -11,10 +11,10 @@ from torch import fx, nn
 from ostinato.engine.elementwise import ELEMENTWISE
 from ostinato.engine.recurrence import NotFusable, Part
 from ostinato.engine.sources import source_line
-from ostinato.engine.tracer import BEFORE, STATIC, Form, Tracer, operator_name
+from ostinato.engine.tracer import STATIC, Form, Tracer, operator_name
 from ostinato.engine.values import Rows, Unfit
 
-__all__ = ["Extract", "cast", "form_of", "shaped"]
+__all__ = ["Extract", "cast", "form_of", "row_finish", "shaped", "together"]
 
 aten = torch.ops.aten
 # adds to a graph what is done to a result or an argument
@@ -26,9 +26,11 @@ _OVER = {
     **dict.fromkeys(("sum", "mean", "amax", "amin", "argmax", "argmin", "logsumexp", "prod"), 1),
     **dict.fromkeys(("max", "min", "sort", "topk", "all", "any", "var", "std", "norm", "glu"), 1),
 }
-_BY_ROW = frozenset(
-    ["linear", "layer_norm", "rms_norm", "group_norm", "embedding", "one_hot", "conv1d", "conv2d", "conv3d", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell", "to", "_to_copy", "type_as", "detach", "matmul", "mm", "addmm"]
-)
+_BY_ROW_NAMES = """
+    linear layer_norm rms_norm group_norm embedding one_hot conv1d conv2d conv3d lstm_cell gru_cell
+    rnn_tanh_cell rnn_relu_cell to _to_copy type_as detach matmul mm addmm
+"""
+_BY_ROW = frozenset(_BY_ROW_NAMES.split())
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Extract:
     ) -> Part:
         """The piece from given values of the batch (and static tensors) to some outputs."""
         needed = self._needed((node for node, _ in outputs), {node for node, _, _ in rows})
-        graph, new = fx.Graph(), {}
+        graph = fx.Graph()
+        new: dict[fx.Node, fx.Node] = {}
         given = [graph.placeholder(f"rows_{k}") for k in range(len(rows))]
         order = [node for node in needed if node in self.sources]
         for node in order:
@@ -113,7 +116,7 @@ class Extract:
 
 
 def _is_batch_size(node: fx.Node) -> bool:
-    return operator_name(node) == "sym_size" and node.args[1] == 0
+    return operator_name(node) == "sym_size" and bool(node.args[1] == 0)
 
 
 def _spares_batch(node: fx.Node, position: int) -> bool:
@@ -121,9 +124,9 @@ def _spares_batch(node: fx.Node, position: int) -> bool:
     if given is None:
         return False
     source: fx.Node = node.args[0]  # type: ignore[assignment]
-    rank = source.meta["val"].dim()
+    rank: int = source.meta["val"].dim()
     dims = given if isinstance(given, (list, tuple)) else [given]
-    return bool(dims) and all(isinstance(d, int) and d % rank != 0 for d in dims)
+    return len(dims) > 0 and all(isinstance(d, int) and bool(d % rank) for d in dims)
 
 
 def shaped(shape: Sequence[int]) -> Finish:
@@ -132,6 +135,7 @@ def shaped(shape: Sequence[int]) -> Finish:
 
 
 def cast(dtype: torch.dtype) -> Finish:
+    """In another type."""
     return lambda graph, node: graph.call_function(aten.to.dtype, (node, dtype))
 
 
@@ -151,6 +155,8 @@ def form_of(form: Form, dtype: torch.dtype | None) -> Finish | None:
 
 
 def together(steps: Sequence[Finish]) -> Finish | None:
+    """One after the other; None for none."""
+
     def finish(graph: fx.Graph, node: fx.Node) -> fx.Node:
         for step in steps:
             node = step(graph, node)
@@ -167,7 +173,3 @@ def row_finish(value: Rows, dtype: torch.dtype) -> Finish | None:
     if dtype == torch.bool:
         steps.append(lambda g, n: g.call_function(aten.ne.Scalar, (n, 0)))
     return together(steps)
-
-
-def is_before(tracer: Tracer, node: fx.Node) -> bool:
-    return tracer.levels[node] == BEFORE

@@ -13,7 +13,7 @@ from ostinato.engine.expressions import Node, Program, walk_nodes
 __all__ = ["NotFusable", "Part", "Recurrence"]
 
 
-class NotFusable(Exception):
+class NotFusable(Exception):  # noqa: N818 - a property of the cell, not a mistake
     """A cell that the algebra cannot express.
 
     Attributes:
@@ -33,8 +33,8 @@ class Part:
 
     Attributes:
         module: takes the row tensors, then the named tensors; returns a tuple.
-        rows: what the row tensors [N, ...] are: ("x", 0), ("input", i), ("state", i) after the step,
-            ("emit", i).
+        rows: what the row tensors [N, ...] are: ("x", 0), ("input", i), ("emit", i), or, after
+            the step, ("state", i).
         names: parameters, buffers and constants that it takes.
         identity: it returns the named tensors as they are.
     """
@@ -54,7 +54,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Recurrence:
-    """A cell in three parts: `static` once, `before` over all steps, `program` step by step, `after`.
+    """A cell in its parts: `static` once, `before` and `after` over all steps, `program` by step.
 
     Attributes:
         program: the step.

@@ -130,7 +130,7 @@ class _Assembly:
     ) -> None:
         self.cell, self.exported, self.tracer = cell, exported, tracer
         self.x, self.states = users[0], users[1:]
-        results: Sequence[fx.Node] = exported.graph.output_node().args[0]  # type: ignore[assignment]
+        results: Sequence[fx.Node] = exported.graph.output_node().args[0]
         self.output, self.results = results[0], results[1:]
         self.sources = _sources(exported)
         self.extract = Extract(tracer, self.sources)
@@ -185,11 +185,14 @@ class _Assembly:
         value = self.tracer.values[node]
         if not isinstance(value, Rows):
             return False
-        costly = (n for n in walk_nodes([value.node]) if n.op in ("matmul", "sum"))
-        return all(n in self.costly for n in costly)
+        if value.node.op == "cat" and operator_name(node) == "cat":
+            # its pieces are joined after the walk, and kept once
+            return False
+        nodes = walk_nodes([value.node])
+        return all(n in self.costly or _is_cheap(n) for n in nodes)
 
     def _frontier(self) -> list[fx.Node] | None:
-        """The values that the *after* part starts from; None where the output needs no such part."""
+        """The values that the *after* part starts from; None where the output needs none."""
         if self._cheap(self.output):
             return None
         found: dict[fx.Node, None] = {}
@@ -222,7 +225,7 @@ class _Assembly:
         if isinstance(value, Opaque):
             return node
         if value.node.op == "input":
-            origin = list(self.tracer.inputs)[value.node.data[0]]
+            origin: fx.Node = list(self.tracer.inputs)[value.node.data[0]]
             if value.size == _width(origin):
                 return origin
         return self._kept(value)
@@ -294,6 +297,13 @@ class _Assembly:
 
     def _label(self, origin: fx.Node) -> str:
         return self.sources.get(origin) or source_line(origin) or str(origin)
+
+
+def _is_cheap(node: Node) -> bool:
+    """Products of an input are made for all steps at once."""
+    if node.op == "matmul":
+        return node.args[0].op == "input"
+    return node.op != "sum"
 
 
 def _sources(exported: ExportedProgram) -> dict[fx.Node, str]:

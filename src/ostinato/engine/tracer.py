@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -27,6 +29,8 @@ from ostinato.engine.values import (
     as_matrix,
     as_vector,
     new_static,
+    positions,
+    units_taken,
     view_rows,
     view_static,
 )
@@ -37,11 +41,20 @@ STATIC, BEFORE, THROUGH = range(3)
 # arguments that say how a tensor is stored, not what is in it; types are checked on the result
 _STORAGE = frozenset({"dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking"})
 _CASTS = frozenset({"to", "_to_copy", "type_as", "_assert_tensor_metadata"})
-_FILLS = {"zeros": 0, "new_zeros": 0, "ones": 1, "new_ones": 1, "full": None, "new_full": None}
+_FILLS = {"zeros": 0, "new_zeros": 0, "ones": 1, "new_ones": 1, "full": 0, "new_full": 0}
 _BOOLEAN = frozenset({"logical_and", "logical_or", "logical_xor", "logical_not", "bitwise_and"}) | {
     *("bitwise_or", "bitwise_not", "isnan", "where", "clone", "contiguous", "alias"),
     *("gt", "ge", "lt", "le", "eq", "ne", "greater", "greater_equal", "less", "less_equal"),
-    *("not_equal", "zeros_like", "ones_like", "masked_fill"),
+    *(
+        "not_equal",
+        "zeros_like",
+        "ones_like",
+        "masked_fill",
+        "copy",
+        "__and__",
+        "__or__",
+        "__xor__",
+    ),
 }
 # a form of a static tensor: (permuted to, expanded to, reshaped to), () where nothing is done
 Form = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
@@ -63,8 +76,8 @@ class Tracer:
         placeholders: what the graph's placeholders stand for; others are static.
 
     Attributes:
-        values: Rows, Static, Opaque, Batch, numbers and lists of these; NotFusable where the algebra
-            ends.
+        values: Rows, Static, Opaque, Batch, numbers and lists of these; NotFusable where the
+            algebra ends.
         levels: STATIC, BEFORE or THROUGH, by what a node depends on.
         inputs: graph nodes that make the input sequences, in order.
         statics: graph nodes that make the static tensors, with their forms, in order.
@@ -119,16 +132,15 @@ class Tracer:
             return NotFusable(operator_name(node), source_line(node), str(unfit))
 
     def _static(self, node: fx.Node) -> Any:
-        arg = self.values[node.args[0]] if node.args and node.args[0] in self.values else None
-        if node.target is operator.getitem:
-            value = arg[node.args[1]] if isinstance(arg, list) else new_static(node)
-            return Static(node, value.base, value.view)
-        name = operator_name(node)
-        if name in VIEWS and isinstance(arg, Static) and len(node.all_input_nodes) == 1:
-            rest, kwargs = node.args[1:], node.kwargs
-            found = view_static(arg, lambda view: node.target(view, *rest, **kwargs))
+        inputs = node.all_input_nodes
+        arg = self.values[inputs[0]] if len(inputs) == 1 else None
+        if node.target is operator.getitem and isinstance(arg, list):
+            value: Static = arg[node.args[1]]  # type: ignore[index]
+            return replace(value, origin=node)
+        if operator_name(node) in VIEWS and isinstance(arg, Static):
+            found = view_static(arg, lambda view: self._applied(node, [view]))
             if found is not None:
-                return found if isinstance(found, list) else Static(node, found.base, found.view)
+                return found if isinstance(found, list) else replace(found, origin=node)
         shaped = isinstance(node.meta.get("val"), torch.Tensor)
         return new_static(node) if shaped else None
 
@@ -142,8 +154,7 @@ class Tracer:
         if name == "sym_size":
             return Batch(ROWS) if args["dim"] == 0 else node.meta["val"]
         if name in _FILLS:
-            fill = args.get("fill_value", _FILLS[name])
-            return Rows(const(fill), _row_shape(node))
+            return Rows(const(float(args.get("fill_value", _FILLS[name]))), _row_shape(node))
         if name in _CASTS:
             return self._cast(node, self.rows(args["self"] if "self" in args else args["a"]))
         if name in VIEWS:
@@ -191,23 +202,42 @@ class Tracer:
         return Rows(before, value.shape)
 
     def _view(self, node: fx.Node) -> Any:
-        flat, spec = pytree.tree_flatten(self._value((node.args, node.kwargs)))
-        tensors = [leaf for leaf in flat if isinstance(leaf, (Rows, Static, Opaque))]
-        rows = [self._row_value(leaf) for leaf in tensors]
+        rows = [self._row_value(self.values[arg]) for arg in self._tensors(node)]
+        return view_rows(rows, lambda positions: self._applied(node, positions))
 
-        def apply(positions: list[torch.Tensor]) -> Any:
-            rest = iter(positions)
-            leaves = [
-                next(rest) if isinstance(leaf, (Rows, Static, Opaque)) else _plain(leaf)
-                for leaf in flat
-            ]
-            args, kwargs = pytree.tree_unflatten(leaves, spec)
-            try:
-                return node.target(*args, **kwargs)  # type: ignore[operator]
-            except RuntimeError as error:
-                raise Unfit("it does not treat each row of the batch alike") from error
+    def check_view(self, node: fx.Node) -> None:
+        """Make sure that an operation does no more than take units of each row.
 
-        return view_rows(rows, apply)
+        Raises:
+            Unfit: it does more, or is no view.
+        """
+        if operator_name(node) not in VIEWS:
+            raise Unfit("it is not known to treat each row alike")
+        shapes = [_row_shape(arg) for arg in self._tensors(node)]
+        total = sum(math.prod(shape) for shape in shapes)
+        taken = self._applied(node, positions(shapes))
+        pytree.tree_map(lambda part: units_taken(part, total), taken)
+
+    def _tensors(self, node: fx.Node) -> list[fx.Node]:
+        """The tensors among the operands, as often as they occur."""
+        leaves = pytree.tree_leaves((node.args, node.kwargs))
+        nodes = [leaf for leaf in leaves if isinstance(leaf, fx.Node)]
+        return [arg for arg in nodes if isinstance(arg.meta["val"], torch.Tensor)]
+
+    def _applied(self, node: fx.Node, tensors: list[torch.Tensor]) -> Any:
+        """What a view gives for tensors in place of its operands."""
+        leaves, spec = pytree.tree_flatten((node.args, node.kwargs))
+        rest, tensor_nodes = iter(tensors), self._tensors(node)
+        leaves = [next(rest) if leaf in tensor_nodes else self._plain(leaf) for leaf in leaves]
+        args, kwargs = pytree.tree_unflatten(leaves, spec)
+        try:
+            return node.target(*args, **kwargs)  # type: ignore[operator]
+        except RuntimeError as error:
+            raise Unfit("it does not treat each row of the batch alike") from error
+
+    def _plain(self, leaf: Any) -> Any:
+        value = self.values[leaf] if isinstance(leaf, fx.Node) else leaf
+        return value.value if isinstance(value, Batch) else value
 
     def _row_value(self, value: Any) -> Rows:
         if isinstance(value, Static):
@@ -256,10 +286,7 @@ class Tracer:
             raise Unfit(f"it is {value.dtype}, the states are {self.dtype}")
         shape = _row_shape(origin)
         index = self.inputs.setdefault(origin, len(self.inputs))
-        size = 1
-        for length in shape:
-            size *= length
-        return Rows(make("input", (), size, (index, 0)), shape)
+        return Rows(make("input", (), math.prod(shape), (index, 0)), shape)
 
     def operand(self, value: Any, shape: tuple[int, ...]) -> Node:
         """The node of a value broadcast to [B, *shape]; of width 1 where all units are equal."""
@@ -275,14 +302,11 @@ class Tracer:
         return spread.node
 
     def _vector(self, value: Static, shape: tuple[int, ...]) -> Node:
-        if len(value.shape) > len(shape):
-            if value.shape[0] != 1 or len(value.shape) > len(shape) + 1:
-                raise Unfit(f"it aligns a tensor {list(value.shape)} with the rows of the batch")
+        extra = len(value.shape) - len(shape)
+        if extra > 1 or (extra == 1 and value.shape[0] != 1):
+            raise Unfit(f"it aligns a tensor {list(value.shape)} with the rows of the batch")
         plain = as_vector(value)
-        size = 1
-        for length in shape:
-            size *= length
-        numel = value.view.numel()
+        size, numel = math.prod(shape), value.view.numel()
         if plain is not None and numel in (1, size) and value.base.meta["val"].dim() == 1:
             return make("vector", (), numel, (self.static(value.base, AS_IS), plain[0]))
         form: Form = ((), () if numel in (1, size) else (1, *shape), (-1,))
@@ -326,10 +350,6 @@ class Tracer:
         if not any(node.op == "input" for node in walk_nodes([piece])):
             return piece
         return self.input_rows(origin).node
-
-
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, Batch) else value
 
 
 def _row_shape(node: fx.Node) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ ROWS = 2
 MAX_RUNS = 512
 
 
-class Unfit(Exception):
+class Unfit(Exception):  # noqa: N818 - it says what is not so, not that something broke
     """An operation does not fit the algebra; the tracer adds its name and line."""
 
 
@@ -47,7 +47,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Static:
-    """A tensor that no step changes: what the graph computes at `origin`, a view of that at `base`."""
+    """A tensor that no step changes: what the graph has at `origin`, a view of that at `base`."""
 
     origin: fx.Node
     base: fx.Node
@@ -96,7 +96,7 @@ def as_matrix(value: Static, index: int) -> Matrix | None:
     if view.dim() != 2 or base.dim() != 2:
         return None
     (rows, columns), pitch = view.shape, base.shape[1]
-    row, column = divmod(view.storage_offset(), pitch)
+    row, column = divmod(int(view.storage_offset()), pitch)
 
     def strides(first: int, second: int) -> bool:
         wanted = zip(view.shape, view.stride(), (first, second), strict=True)
@@ -116,7 +116,7 @@ def as_vector(value: Static) -> tuple[int, int] | None:
     base = view if view._base is None else view._base
     if base.dim() > 1 or view.dim() > 1 or (view.numel() > 1 and view.stride() != (1,)):
         return None
-    return view.storage_offset(), view.numel()
+    return int(view.storage_offset()), view.numel()
 
 
 def view_rows(values: Sequence[Rows], apply: Callable[[list[Tensor]], Any]) -> Any:
@@ -125,31 +125,42 @@ def view_rows(values: Sequence[Rows], apply: Callable[[list[Tensor]], Any]) -> A
     Raises:
         Unfit: rows of the batch are mixed or moved.
     """
-    positions, first = [], 0
     total = sum(value.size for value in values)
-    for value in values:
-        row = torch.arange(first, first + value.size)
-        grid = torch.stack([row + total * r for r in range(ROWS)])
-        positions.append(grid.reshape(ROWS, *value.shape))
-        first += value.size
+    taken = apply(positions([value.shape for value in values]))
     source = cat(value.full() for value in values)
-    taken = apply(positions)
-    return pytree.tree_map(lambda part: _take(source, part, total), taken)
+    return pytree.tree_map(lambda part: _take(source, units_taken(part, total), part), taken)
 
 
-def _take(source: Node, positions: Tensor, total: int) -> Rows:
-    shape = tuple(positions.shape[1:])
+def positions(shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
+    """The position of each unit among all those of some values, as [ROWS, *shape] for each."""
+    sizes = [math.prod(shape) for shape in shapes]
+    grid = torch.arange(ROWS * sum(sizes)).reshape(ROWS, sum(sizes))
+    pairs = zip(torch.split(grid, sizes, dim=1), shapes, strict=True)
+    return [part.reshape(ROWS, *shape) for part, shape in pairs]
+
+
+def units_taken(positions: Tensor, total: int) -> list[int]:
+    """The units of each row that a view took, of `total`.
+
+    Raises:
+        Unfit: rows of the batch are mixed or moved.
+    """
     steady = positions.dim() > 0 and positions.shape[0] == ROWS
     if not steady or not torch.equal(positions[1], positions[0] + total):
         raise Unfit("it moves or mixes the rows of the batch")
     if positions.numel() == 0:
         raise Unfit("it gives a value of no units")
-    units = positions[0].flatten().tolist()
+    units: list[int] = positions[0].flatten().tolist()
     if min(units) < 0 or max(units) >= total:
         raise Unfit("it mixes the rows of the batch")
+    return units
+
+
+def _take(source: Node, units: list[int], positions: Tensor) -> Rows:
     runs = list(_runs(units))
     if len(runs) > MAX_RUNS:
         raise Unfit(f"it scatters the units into {len(runs)} pieces, more than {MAX_RUNS}")
+    shape = tuple(positions.shape[1:])
     return Rows(cat(widen(slice_(source, a, b), n) for a, b, n in runs), shape)
 
 
