@@ -28,12 +28,19 @@ class Streams:
 
     chunks = 6
 
+    def __init__(self, rows=ROWS, rank=0, world_size=1):
+        self.rows, self.rank, self.world_size = rows, rank, world_size
+
+    def shard(self, rank, world_size):
+        return Streams(self.rows, rank, world_size)
+
     def __len__(self):
         return self.chunks
 
     def epoch(self, number):
         generator = torch.Generator().manual_seed(100 + number)
-        x = torch.randn(self.chunks, STEPS, ROWS, WIDTH, generator=generator)
+        x = torch.randn(self.chunks, STEPS, self.rows, WIDTH, generator=generator)
+        x = x[:, :, self.rank :: self.world_size]
         return [Piece(piece, piece.cumsum(0).tanh()) for piece in x]
 
 

@@ -195,7 +195,7 @@ def test_a_full_disk_does_not_stop_the_training_but_the_end_says_so(
         tiny.train(folder, save_every=2)
     monkeypatch.undo()
     assert capsys.readouterr().err.count("Training goes on") == 1
-    assert read_checkpoint(folder / "checkpoint")["global_step"] == 2
+    assert read_checkpoint(folder / "checkpoint")["global_step"] == 1
     resumed, _ = tiny.train(folder, save_every=2, resume=True)
     assert tiny.same(tiny.weights(resumed), tiny.weights(tiny.train(save_every=2)[0]))
 
@@ -255,4 +255,13 @@ def test_saves_come_by_the_clock_too(tiny, tmp_path):
     assert read_checkpoint(tmp_path / "checkpoint")["global_step"] == 3
     with pytest.raises(Crash):
         tiny.train(tmp_path / "never", callbacks=[Die(3)], save_seconds=1e9)
-    assert not (tmp_path / "never" / "checkpoint").exists()
+    # but for the very first, there is always something to resume
+    assert read_checkpoint(tmp_path / "never" / "checkpoint")["global_step"] == 1
+
+
+def test_a_new_run_never_resumes_the_one_that_was_there_before(tiny, tmp_path):
+    tiny.train(tmp_path)
+    with pytest.raises(Crash):
+        tiny.train(tmp_path, seed=3, callbacks=[Die(0)])
+    with pytest.raises(RunError, match="no whole checkpoint"):
+        tiny.train(tmp_path, seed=3, resume=True)

@@ -20,7 +20,7 @@ class Best(Callback):
 
     Args:
         config: monitor, monitor_mode, patience, keep_best.
-        on_better: called with the module whenever the value is better than ever before.
+        on_better: called whenever the value is better than ever before.
 
     Attributes:
         value: the best value; None before the first validation.
@@ -33,9 +33,7 @@ class Best(Callback):
             plateau schedule, rests on it.
     """
 
-    def __init__(
-        self, config: TrainingConfig, on_better: Callable[[LightningModule], None] | None = None
-    ) -> None:
+    def __init__(self, config: TrainingConfig, on_better: Callable[[], None] | None = None) -> None:
         self._config = config
         self._on_better = on_better
         self.value: float | None = None
@@ -60,7 +58,7 @@ class Best(Callback):
             if self._config.keep_best:
                 self.weights = {k: t.detach().cpu().clone() for k, t in _weights(module).items()}
             if self._on_better is not None:
-                self._on_better(module)
+                self._on_better()
             return
         self.waited += 1
         if self.patience_is_over:

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
-from ostinato.training.files import digest, settle, write_together
+from ostinato.training.files import SaveError, digest, settle, write_together
 from ostinato.training.runs import RunError, pack_tensors, unpack_tensors
 
-__all__ = ["FolderIO", "decode", "encode", "read_checkpoint", "write_checkpoint"]
+__all__ = ["FolderIO", "decode", "encode", "pack", "read_checkpoint", "unpack", "write_checkpoint"]
 
 _STATE = "state.json"
 _TENSORS = "tensors.safetensors"
@@ -69,18 +69,35 @@ def decode(plain: Any, tensors: dict[str, torch.Tensor]) -> Any:
     return {decode(key, tensors): decode(value, tensors) for key, value in content}
 
 
+def pack(value: Any) -> tuple[bytes, bytes]:
+    """A nest of values and tensors as two files: JSON, and safetensors."""
+    tensors: dict[str, torch.Tensor] = {}
+    plain = encode(value, tensors)
+    packed = pack_tensors(tensors)
+    return json.dumps({"tensors": digest(packed), "state": plain}).encode(), packed
+
+
+def unpack(state: bytes, packed: bytes) -> Any:
+    """What `pack` was given.
+
+    Raises:
+        ValueError: the two do not belong together, or are not whole.
+    """
+    content = json.loads(state)
+    if content["tensors"] != digest(packed):
+        raise ValueError("the checksum of the tensors differs")
+    return decode(content["state"], unpack_tensors(packed))
+
+
 def write_checkpoint(folder: Path, checkpoint: dict[str, Any]) -> None:
     """Replace the checkpoint in `folder`, whole or not at all.
 
     Raises:
         SaveError: it cannot be written; the one before is intact.
     """
-    tensors: dict[str, torch.Tensor] = {}
     kept = {key: value for key, value in checkpoint.items() if key not in _NOT_KEPT}
-    plain = encode(kept, tensors)
-    packed = pack_tensors(tensors)
-    state = {"tensors": digest(packed), "state": plain}
-    write_together(folder, {_TENSORS: packed, _STATE: json.dumps(state).encode()})
+    state, packed = pack(kept)
+    write_together(folder, {_TENSORS: packed, _STATE: state})
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any]:
@@ -95,29 +112,40 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
         )
     settle(folder)
     try:
-        state = json.loads((folder / _STATE).read_bytes())
-        packed = (folder / _TENSORS).read_bytes()
-        whole = digest(packed) == state["tensors"]
+        content = unpack((folder / _STATE).read_bytes(), (folder / _TENSORS).read_bytes())
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder} is no whole checkpoint ({error}). {_ADVICE}") from error
-    if not whole:
         raise RunError(
-            f"{folder / _TENSORS} is not what was saved: its checksum differs. {_ADVICE}"
-        )
-    content: dict[str, Any] = decode(state["state"], unpack_tensors(packed, folder / _TENSORS))
-    return content
-
-
-_ADVICE = "Restore it from a copy, or start the run anew."
+            f"{folder} is no whole checkpoint ({error}). Restore it from a copy, or start the run "
+            "anew."
+        ) from error
+    return dict(content)
 
 
 class FolderIO(CheckpointIO):
-    """Lightning's way to disk, led into a folder of ours."""
+    """Lightning's way to disk, led into a folder of ours.
+
+    Args:
+        hold_errors: keep a failed save as `error` in place of raising it, because the other ranks
+            wait for this one to come out of the save.
+
+    Attributes:
+        error: why the last save failed; None if it did not.
+    """
+
+    def __init__(self, *, hold_errors: bool = False) -> None:
+        self.error: SaveError | None = None
+        self._hold = hold_errors
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        write_checkpoint(Path(path), checkpoint)
+        self.error = None
+        try:
+            write_checkpoint(Path(path), checkpoint)
+        except SaveError as error:
+            self.error = error
+            if not self._hold:
+                raise
 
     def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
         return read_checkpoint(Path(path))

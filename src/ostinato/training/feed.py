@@ -82,10 +82,10 @@ class Feed:
         sampler: Any = getattr(self.loader, "sampler", None)
         if hasattr(sampler, "set_epoch"):
             sampler.set_epoch(number)
-        batches = self.loader.epoch(number) if hasattr(self.loader, "epoch") else self.loader
+        batches: Any = self.loader.epoch(number) if hasattr(self.loader, "epoch") else self.loader
         if skip and hasattr(batches, "__getitem__") and hasattr(batches, "__len__"):
             return (batches[k] for k in range(skip, len(batches)))
-        walk = iter(batches)
+        walk: Iterator[Any] = iter(batches)
         next(islice(walk, skip, skip), None)
         return walk
 

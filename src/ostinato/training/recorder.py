@@ -91,8 +91,10 @@ class Recorder(Callback):
         self.last: dict[str, float] = {}
         self._before = 0.0
         self._began: float | None = None
+        # of this rank, since the last line
         self._losses: list[Any] = []
-        self._mark: tuple[float, int] = (0.0, 0)
+        self._fresh = 0
+        self._mark = 0.0
 
     @property
     def seconds(self) -> float:
@@ -107,7 +109,7 @@ class Recorder(Callback):
         )
         self._began = time.monotonic()
         self.step = trainer.global_step
-        self._mark = (self.seconds, self.tokens)
+        self._mark = self.seconds
         total = trainer.estimated_stepping_batches
         known = None if math.isinf(total) else int(total)
         if trainer.is_global_zero:
@@ -118,7 +120,7 @@ class Recorder(Callback):
     ) -> None:
         values = outputs if isinstance(outputs, dict) else {"loss": outputs}
         self._losses.append(values["loss"].detach())
-        self.tokens += int(values.get("tokens", 0)) * trainer.world_size
+        self._fresh += int(values.get("tokens", 0))
         if trainer.global_step == self.step:
             return
         self.step = trainer.global_step
@@ -156,22 +158,30 @@ class Recorder(Callback):
     def _report(self, trainer: Trainer, module: Any) -> None:
         self.check()
         clipper = getattr(module, "clipper", None)
+        loss, fresh = self._over_ranks(trainer)
+        self.tokens += fresh
         seconds, tokens = self.seconds, self.tokens
         line = {
             "step": self.step,
             "epoch": trainer.current_epoch,
-            "loss": float(torch.stack([torch.as_tensor(x) for x in self._losses]).double().mean()),
+            "loss": loss,
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "tokens": tokens,
-            "tokens_per_s": (tokens - self._mark[1]) / max(seconds - self._mark[0], 1e-9),
+            "tokens_per_s": fresh / max(seconds - self._mark, 1e-9),
             "seconds": round(seconds, 3),
         }
         if clipper is not None and clipper.norm is not None:
             line["grad_norm"] = float(clipper.norm)
             line["clipped"] = clipper.take_share()
-        self._losses = []
-        self._mark = (seconds, tokens)
+        self._losses, self._fresh, self._mark = [], 0, seconds
         self._put(line)
+
+    def _over_ranks(self, trainer: Trainer) -> tuple[float, int]:
+        losses = [float(loss) for loss in self._losses]
+        sums = torch.tensor([math.fsum(losses), len(losses), self._fresh], dtype=torch.float64)
+        if trainer.world_size > 1:
+            sums = trainer.strategy.reduce(sums.to(trainer.strategy.root_device), reduce_op="sum")
+        return float(sums[0] / sums[1]), int(sums[2])
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         if trainer.sanity_checking or self._lines is None:
@@ -198,10 +208,17 @@ class Recorder(Callback):
         return {
             "tokens": self.tokens,
             "seconds": self.seconds,
-            "losses": [float(loss) for loss in self._losses],
             "last": dict(self.last),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.tokens, self._before = state["tokens"], state["seconds"]
-        self._losses, self.last = list(state["losses"]), state["last"]
+        self.last = state["last"]
+
+    def rank_state(self) -> dict[str, Any]:
+        """What this rank has seen since the last line, as plain values."""
+        return {"losses": [float(loss) for loss in self._losses], "fresh": self._fresh}
+
+    def restore_rank_state(self, state: dict[str, Any]) -> None:
+        """Put back what `rank_state` gave."""
+        self._losses, self._fresh = list(state["losses"]), state["fresh"]

@@ -115,7 +115,7 @@ def load_run(folder: str | Path, *, weights: bool = True) -> Run:
         for name, entry in config["files"].items()
         if weights or name != WEIGHTS
     }
-    tensors = unpack_tensors(contents.pop(WEIGHTS), folder / WEIGHTS) if weights else {}
+    tensors = unpack_tensors(contents.pop(WEIGHTS)) if weights else {}
     texts = {name: content.decode() for name, content in contents.items()}
     return Run(folder, config["task"], config["settings"], texts, tensors)
 
@@ -127,8 +127,8 @@ def pack_tensors(tensors: Mapping[str, Tensor]) -> bytes:
     return save({k: t.detach().cpu().clone().contiguous() for k, t in tensors.items()})
 
 
-def unpack_tensors(content: bytes, path: Path) -> dict[str, Tensor]:
-    """What `pack_tensors` packed; `path` is for the error.
+def unpack_tensors(content: bytes) -> dict[str, Tensor]:
+    """What `pack_tensors` packed.
 
     Raises:
         RunError: it is no safetensors file.
@@ -140,8 +140,8 @@ def unpack_tensors(content: bytes, path: Path) -> dict[str, Tensor]:
         return load(content)
     except SafetensorError as error:
         raise RunError(
-            f"{path} is no readable safetensors file ({error}). Restore it from a copy, or train "
-            "again."
+            f"The weights are no readable safetensors file ({error}). Restore them from a copy, or "
+            "train again."
         ) from error
 
 

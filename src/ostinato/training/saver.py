@@ -19,6 +19,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ostinato.training.best import Best
+from ostinato.training.checkpoint import pack, unpack
 from ostinato.training.config import TrainingConfig
 from ostinato.training.feed import Feed, Position
 from ostinato.training.files import SaveError
@@ -87,7 +88,8 @@ class Saver(Callback):
         self._best = best
         self._interrupt = interrupt
         self._trainer: Trainer | None = None
-        self._saved_step = 0
+        # none yet: the first save comes after the first step, so that there is always one to resume
+        self._saved_step: int | None = None
         self._saved_at = time.monotonic()
         self._position: Position | None = None
         self._complained = False
@@ -99,7 +101,8 @@ class Saver(Callback):
         seed_all(self._config.seed, rank=trainer.global_rank)
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+        self._saved_step = trainer.global_step or None
+        self._saved_at = time.monotonic()
 
     def attach(self, feed: Feed) -> None:
         """Take the training data under watch, and set it to where a resumed run had come."""
@@ -127,6 +130,8 @@ class Saver(Callback):
     def _due(self, trainer: Trainer) -> bool:
         if self._folder is None or trainer.global_step == self._saved_step:
             return False
+        if self._saved_step is None:
+            return True
         every = self._config.save_every
         due = every is not None and trainer.global_step - self._saved_step >= every
         late = time.monotonic() - self._saved_at >= self._config.save_seconds
@@ -152,6 +157,9 @@ class Saver(Callback):
         if self._folder is not None:
             self._recorder.check()
             trainer.save_checkpoint(self._folder)
+            failed = getattr(trainer.strategy.checkpoint_io, "error", None)
+            if failed is not None:
+                raise failed
             self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
@@ -173,6 +181,7 @@ class Saver(Callback):
             "done": done,
             "epoch_random": feed.epoch_random if feed is not None else random_state(),
             "random": random_state(),
+            "figures": self._recorder.rank_state(),
             "carried": map_tensors(carried, torch.Tensor.cpu),
         }
         checkpoint["ranks"] = _gather(trainer, own)
@@ -189,6 +198,7 @@ class Saver(Callback):
             )
         own = ranks[trainer.global_rank]
         _sequence(module).restore_carried(own["carried"])
+        self._recorder.restore_rank_state(own["figures"])
         self._position = Position(own["done"], own["epoch_random"], own["random"])
 
     def state_dict(self) -> dict[str, Any]:
@@ -232,6 +242,7 @@ def _settle_loops(fit_loop: dict[str, Any], *, over: bool) -> int:
 def _gather(trainer: Trainer, own: dict[str, Any]) -> list[dict[str, Any]]:
     if trainer.world_size == 1:
         return [own]
+    # as bytes: plain values and tensors come back from a checkpoint's own form just the same
     gathered: list[Any] = [None] * trainer.world_size
-    torch.distributed.all_gather_object(gathered, own)
-    return gathered
+    torch.distributed.all_gather_object(gathered, pack(own))
+    return [unpack(*packed) for packed in gathered]

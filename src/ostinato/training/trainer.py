@@ -16,6 +16,7 @@ from ostinato.training.checkpoint import FolderIO, read_checkpoint
 from ostinato.training.config import TrainingConfig, lightning_precision
 from ostinato.training.environment import record_environment
 from ostinato.training.feed import Feed, shard
+from ostinato.training.files import SaveError
 from ostinato.training.module import SequenceModule
 from ostinato.training.progress import Live
 from ostinato.training.quiet import quiet
@@ -95,7 +96,7 @@ def make_trainer(
         "enable_model_summary": False,
         "use_distributed_sampler": False,
         "callbacks": list(callbacks),
-        "plugins": [FolderIO()],
+        "plugins": [FolderIO(hold_errors=True)],
     }
     with quiet():
         return Trainer(**{**settings, **options})
@@ -150,6 +151,9 @@ def fit(
     job = _Job(module, config, folder, live)
     trainer = make_trainer(config, [*job.callbacks, *callbacks], **({} if val else _NO_VALIDATION))
     if folder is not None and trainer.is_global_zero:
+        if not resume:
+            # of another run that was here before
+            FolderIO().remove_checkpoint(folder / CHECKPOINT)
         record_environment(folder, config, resumed=resume)
     stopped = job.run(trainer, _Data(trainer, job.saver, train, val), checkpoint)
     return job.finish(trainer, stopped)
@@ -169,7 +173,7 @@ class _Job:
         self.interrupt = Interrupt()
         metrics = None if folder is None else folder / "metrics.jsonl"
         self.recorder = Recorder(config, live, metrics)
-        self.best = Best(config, self._renew)
+        self.best = Best(config, self._renew_if_possible)
         self.average = None if config.ema is None else AverageWeights(config.ema)
         where = None if folder is None else folder / CHECKPOINT
         self.saver = Saver(where, config, self.recorder, self.best, self.interrupt)
@@ -199,7 +203,8 @@ class _Job:
             self.average.apply(self.module)
         self.module.eval()
         self.module.trainer = None
-        self._renew(self.module, main=trainer.is_global_zero)
+        if trainer.is_global_zero:
+            self._renew()
         return FitResult(
             stopped=stopped,
             steps=trainer.global_step,
@@ -212,10 +217,17 @@ class _Job:
             is_main=trainer.is_global_zero,
         )
 
-    def _renew(self, module: Any, *, main: bool | None = None) -> None:
-        main = module.trainer.is_global_zero if main is None else main
-        if main and self.folder is not None and (self.folder / CONFIG).is_file():
-            update_weights(self.folder, module.state_dict())
+    def _renew(self) -> None:
+        if self.folder is not None and (self.folder / CONFIG).is_file():
+            update_weights(self.folder, self.module.state_dict())
+
+    def _renew_if_possible(self) -> None:
+        # while training, a failed save must not lose what is in memory
+        if self.module.trainer.is_global_zero:
+            try:
+                self._renew()
+            except SaveError as error:
+                self.recorder.note(f"{error} Training goes on.")
 
 
 class _Data(LightningDataModule):
