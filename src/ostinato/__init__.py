@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ostinato.engine import engine
     from ostinato.layers.recurrent import Recurrent
     from ostinato.layers.torch_like import GRU, LSTM, RNN
+    from ostinato.tasks.language_model import LanguageModel
+    from ostinato.tasks.registry import load
 
 __version__ = "0.1.0"
 
@@ -26,6 +28,8 @@ _HOMES = {
     "RNN": "ostinato.layers.torch_like",
     "LSTM": "ostinato.layers.torch_like",
     "GRU": "ostinato.layers.torch_like",
+    "LanguageModel": "ostinato.tasks.language_model",
+    "load": "ostinato.tasks.registry",
 }
 
 __all__ = [*_HOMES, "__version__"]

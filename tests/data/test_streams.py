@@ -4,12 +4,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostinato.data.streams import IGNORED, TokenStreams, encode_documents
+from ostinato.data.streams import IGNORED, TokenStreams, encode_documents, whole
 from ostinato.data.tokenizers import CharTokenizer
 from ostinato.data.words import WordTokenizer
 
 LETTERS = CharTokenizer("abcdefghijklmnopqrstuvwxyz")
 ENDED = CharTokenizer("abcdefghijklmnopqrstuvwxyz", end=True)
+
+
+def marks(chunks):
+    rows = []
+    for chunk in chunks:
+        none = torch.zeros_like(chunk.inputs, dtype=torch.bool)
+        rows.append(none if chunk.reset is None else chunk.reset.clone())
+        rows[-1][0] |= chunk.first
+    return torch.cat(rows)
 
 
 def corpus(text, tokenizer=LETTERS):
@@ -24,13 +33,13 @@ def test_rows_go_on_from_chunk_to_chunk_and_targets_are_the_next_tokens(B, T, ex
     assert len(chunks) == len(streams) == (B * T + extra) // B // T
     inputs = torch.cat([chunk.inputs for chunk in chunks])
     targets = torch.cat([chunk.targets for chunk in chunks])
-    reset = torch.cat([chunk.reset for chunk in chunks])
+    reset = marks(chunks)
     assert inputs.shape == (len(streams) * T, B)
     assert torch.equal(targets, torch.where(targets >= 0, (inputs + 1) % 26, targets))
     # each step goes on from the one before, except where the text goes around its end
     follows = inputs[1:] == (inputs[:-1] + 1) % 26
     assert (follows | reset[1:]).all()
-    assert reset[0].all()
+    assert [chunk.first for chunk in chunks] == [True] + [False] * (len(chunks) - 1)
 
 
 def test_rows_are_the_pieces_of_the_text():
@@ -38,14 +47,15 @@ def test_rows_are_the_pieces_of_the_text():
     assert chunk.inputs.tolist() == [[0, 3], [1, 4], [2, 5]]
     assert chunk.targets.tolist() == [[1, 4], [2, 5], [3, 6]]
     assert chunk.inputs.dtype == torch.int64
-    assert chunk.reset.tolist() == [[True, True], [False, False], [False, False]]
+    assert chunk.first
+    assert chunk.reset is None
 
 
 def test_documents_reset_and_do_not_predict_each_other():
     (chunk,) = TokenStreams(corpus(["abc", "de"]), 1, 4).epoch(0)
     assert chunk.inputs[:, 0].tolist() == [0, 1, 2, 3]
     assert chunk.targets[:, 0].tolist() == [1, 2, IGNORED, 4]
-    assert chunk.reset[:, 0].tolist() == [True, False, False, True]
+    assert chunk.reset[:, 0].tolist() == [False, False, False, True]
 
 
 def test_token_between_documents_starts_and_ends_them():
@@ -53,7 +63,7 @@ def test_token_between_documents_starts_and_ends_them():
     end = ENDED.end
     assert chunk.inputs[:, 0].tolist() == [end, 0, 1, end, 2]
     assert chunk.targets[:, 0].tolist() == [0, 1, end, 2, end]
-    assert chunk.reset[:, 0].tolist() == [True, False, False, True, False]
+    assert chunk.reset[:, 0].tolist() == [False, False, False, True, False]
 
 
 def test_last_line_end_of_words_is_not_doubled():
@@ -74,6 +84,22 @@ def test_epochs_start_elsewhere_when_shuffled_and_are_repeatable():
     assert torch.equal(plain.epoch(0)[0].inputs, plain.epoch(1)[0].inputs)
 
 
+def test_devices_share_the_rows_of_one_layout():
+    text = corpus(LETTERS.decode(np.arange(60) % 26))
+    whole_layout = TokenStreams(text, 4, 5, shuffle=True, seed=1).epoch(3)
+    shares = [
+        TokenStreams(text, 2, 5, shuffle=True, seed=1).shard(rank, 2).epoch(3) for rank in (0, 1)
+    ]
+    for k in range(len(whole_layout)):
+        joined = torch.cat([share[k].inputs for share in shares], dim=1)
+        assert torch.equal(joined, whole_layout[k].inputs)
+
+
+def test_iterating_walks_the_first_epoch():
+    streams = TokenStreams(corpus("abcdefghijklm"), 2, 3)
+    assert [c.inputs.tolist() for c in streams] == [c.inputs.tolist() for c in streams.epoch(0)]
+
+
 def test_corpus_shorter_than_a_chunk_says_what_would_fit():
     with pytest.raises(ValueError, match=r"10 tokens.*at least 25.*batch_size=2\."):
         TokenStreams(corpus("abcdefghij"), 6, 4)
@@ -81,6 +107,22 @@ def test_corpus_shorter_than_a_chunk_says_what_would_fit():
         TokenStreams(corpus("abc"), 6, 4)
     assert len(TokenStreams(corpus("abcdefghij"), 2, 4)) == 1
     assert len(TokenStreams(corpus("abc"), 1, 2)) == 1
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_whole_corpus_asks_for_every_token_once(rows):
+    text = corpus(["abcde", "fgh"], ENDED)
+    inputs, targets, reset = whole(text, rows)
+    assert inputs.shape == targets.shape == reset.shape == (-(-10 // rows), rows)
+    asked = targets.T.flatten()
+    assert asked[asked >= 0].tolist() == text.tokens[1:].tolist()
+    assert reset.T.flatten().nonzero().flatten().tolist() == list(text.starts)
+    assert torch.equal(inputs.T.flatten()[1:10], asked[:9])
+
+
+def test_characters_are_those_that_targets_spell():
+    assert corpus(["abc", "de"]).characters == 3
+    assert corpus(["abc", "de"], ENDED).characters == 5
 
 
 def test_sizes_below_one_and_chunks_beyond_the_end_are_refused():

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from ostinato.data.text import Document, TextError, read_documents, split_at
+from ostinato.data.text import Document, TextError, read_documents
 
 
 def texts(*arguments, **options):
@@ -100,11 +100,3 @@ def test_unknown_encoding_is_named(tmp_path):
     path.write_text("a\n")
     with pytest.raises(TextError, match="no encoding 'utf-9'"):
         read_documents(path, encoding="utf-9")
-
-
-@pytest.mark.parametrize("position", range(9))
-def test_split_loses_nothing(position):
-    documents = [Document("abc", "x"), Document("de", "y"), Document("fgh", "z")]
-    first, rest = split_at(documents, position)
-    joined = ["".join(d.text for d in side) for side in (first, rest)]
-    assert joined == ["abcdefgh"[:position], "abcdefgh"[position:]]

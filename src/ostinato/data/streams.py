@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ostinato.data.tokenizers import Ids, Tokenizer
 
-__all__ = ["IGNORED", "Chunk", "Corpus", "TokenStreams", "encode_documents"]
+__all__ = ["IGNORED", "Chunk", "Corpus", "TokenStreams", "encode_documents", "whole"]
 
 # the target that asks for nothing, as in torch.nn.functional.cross_entropy
 IGNORED = -100
@@ -26,7 +26,7 @@ class Corpus:
         tokens: int32 [N], all documents one after the other; where the tokenizer has a token
             between documents, it stands before each of them and once more at the end.
         starts: positions in `tokens` where a document starts (with the token before it).
-        characters: how long the text was.
+        characters: how long the text is that the targets spell.
         joined: there is a token between documents; otherwise the last token of a document has
             nothing to predict.
     """
@@ -47,16 +47,19 @@ class Chunk:
     Attributes:
         inputs: tokens, int64 [T, B].
         targets: the tokens that follow, int64 [T, B]; `IGNORED` where nothing follows.
-        reset: bool [T, B], set where the row starts afresh before that step.
+        reset: bool [T, B], set where the row starts afresh before that step; None: nowhere.
+        first: all rows start afresh with this chunk.
     """
 
     inputs: Tensor
     targets: Tensor
-    reset: Tensor
+    reset: Tensor | None = None
+    first: bool = False
 
     def to(self, device: torch.device | str) -> Chunk:
         """The same chunk on another device."""
-        return Chunk(self.inputs.to(device), self.targets.to(device), self.reset.to(device))
+        reset = None if self.reset is None else self.reset.to(device)
+        return Chunk(self.inputs.to(device), self.targets.to(device), reset, self.first)
 
 
 def encode_documents(tokenizer: Tokenizer, texts: Sequence[str]) -> Corpus:
@@ -72,7 +75,7 @@ def encode_documents(tokenizer: Tokenizer, texts: Sequence[str]) -> Corpus:
     mark = np.array([] if end is None else [end], dtype=np.int32)
     parts: list[Ids] = [mark]
     starts = []
-    position = 0
+    position = characters = 0
     for text in texts:
         ids = tokenizer.encode(text)
         starts.append(position)
@@ -81,7 +84,25 @@ def encode_documents(tokenizer: Tokenizer, texts: Sequence[str]) -> Corpus:
             ids = np.append(ids, mark)
         parts.append(ids)
         position += len(ids)
-    return Corpus(np.concatenate(parts), tuple(starts), sum(map(len, texts)), end is not None)
+        # with no token before it, nothing asks for the first
+        characters += len(text) - (len(tokenizer.decode(ids[:1])) if end is None else 0)
+    return Corpus(np.concatenate(parts), tuple(starts), characters, end is not None)
+
+
+def whole(corpus: Corpus, rows: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+    """All of a corpus as (inputs, targets, reset), each [T, rows], for scoring it.
+
+    The rows are consecutive pieces; what is missing at the end of the last asks for nothing.
+    """
+    inputs, targets, reset = _pairs(corpus, 0)
+    T = -(-len(inputs) // rows)
+    space = rows * T - len(inputs)
+    columns = (
+        np.pad(values, (0, space), constant_values=fill).reshape(rows, T).T.copy()
+        for values, fill in ((inputs, 0), (targets, IGNORED), (reset, False))
+    )
+    first, second, third = (torch.from_numpy(column) for column in columns)
+    return first.long(), second.long(), third
 
 
 class TokenStreams:
@@ -98,6 +119,8 @@ class TokenStreams:
         shuffle: let each epoch start at another place of the text, drawn from `seed`, and go
             around; otherwise all start at its beginning.
         seed: of the places.
+        share: (rank, world_size): of world_size times B streams, those B that belong to one of
+            several devices.
 
     Raises:
         ValueError: the corpus is too short for a single chunk.
@@ -111,6 +134,7 @@ class TokenStreams:
         *,
         shuffle: bool = False,
         seed: int = 0,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         for name, value in (("batch_size", batch_size), ("chunk_length", chunk_length)):
             if value < 1:
@@ -120,13 +144,29 @@ class TokenStreams:
         self.chunk_length = chunk_length
         self.shuffle = shuffle
         self.seed = seed
-        self.length = (len(corpus) - 1) // batch_size
+        self.share = share
+        all_rows = batch_size * share[1]
+        self.length = (len(corpus) - 1) // all_rows
         if self.length < chunk_length:
-            raise ValueError(_too_short(len(corpus), batch_size, chunk_length))
+            raise ValueError(_too_short(len(corpus), all_rows, chunk_length))
 
     def __len__(self) -> int:
         """Chunks in an epoch."""
         return self.length // self.chunk_length
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return iter(self.epoch(0))
+
+    def shard(self, rank: int, world_size: int) -> TokenStreams:
+        """The streams of one of several devices, each of which has B."""
+        return TokenStreams(
+            self.corpus,
+            self.batch_size,
+            self.chunk_length,
+            shuffle=self.shuffle,
+            seed=self.seed,
+            share=(rank, world_size),
+        )
 
     def epoch(self, number: int) -> Epoch:
         """The chunks of one pass; equal numbers give equal passes."""
@@ -145,10 +185,10 @@ class Epoch:
         self._steps = streams.chunk_length
         inputs, targets, reset = _pairs(streams.corpus, offset)
         B, L = streams.batch_size, streams.length
-        shape = (B, L)
-        self._inputs = inputs[: B * L].reshape(shape)
-        self._targets = targets[: B * L].reshape(shape)
-        self._reset = reset[: B * L].reshape(shape)
+        mine = slice(streams.share[0] * B * L, (streams.share[0] + 1) * B * L)
+        self._inputs = inputs[mine].reshape(B, L)
+        self._targets = targets[mine].reshape(B, L)
+        self._reset = reset[mine].reshape(B, L)
 
     def __len__(self) -> int:
         return self._count
@@ -158,10 +198,13 @@ class Epoch:
             raise IndexError(f"There is no chunk {index}; the epoch has {self._count}.")
         first = (index % self._count) * self._steps
         steps = slice(first, first + self._steps)
-        reset = torch.from_numpy(self._reset[:, steps].T.copy())
+        marks = self._reset[:, steps].T.copy()
         if first == 0:
-            reset[0] = True
-        return Chunk(_column(self._inputs, steps), _column(self._targets, steps), reset)
+            # all rows start afresh here, whether a document starts or not
+            marks[0] = False
+        reset = torch.from_numpy(marks) if marks.any() else None
+        inputs, targets = _column(self._inputs, steps), _column(self._targets, steps)
+        return Chunk(inputs, targets, reset, first == 0)
 
     def __iter__(self) -> Iterator[Chunk]:
         return (self[k] for k in range(len(self)))

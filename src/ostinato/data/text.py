@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["Document", "Source", "TextError", "read_documents", "split_at"]
+__all__ = ["Document", "Source", "TextError", "read_documents"]
 
 Source: TypeAlias = "str | Path | Document | Sequence[str | Path | Document]"
 
@@ -71,25 +71,6 @@ def read_documents(
     if not documents:
         raise TextError("There is no text to read: the list of sources is empty. Name a file.")
     return documents
-
-
-def split_at(documents: Sequence[Document], position: int) -> tuple[list[Document], list[Document]]:
-    """Cut a row of documents in two at a character position, counted over all of them.
-
-    Example:
-        >>> first, rest = split_at([Document("abc"), Document("defg")], 5)
-        >>> [d.text for d in first], [d.text for d in rest]
-        (['abc', 'de'], ['fg'])
-    """
-    first: list[Document] = []
-    rest: list[Document] = []
-    for document in documents:
-        head, tail = document.text[: max(position, 0)], document.text[max(position, 0) :]
-        position -= len(document.text)
-        for text, side in ((head, first), (tail, rest)):
-            if text:
-                side.append(Document(text, document.name))
-    return first, rest
 
 
 def _read(source: str | Path | Document, encoding: str) -> Iterator[Document]:

@@ -63,6 +63,11 @@ class Tokenizer(ABC):
     end: int | None = None
 
     @property
+    def stop(self) -> int | None:
+        """Number of the token that ends a whole document; None: there is none."""
+        return self.end
+
+    @property
     @abstractmethod
     def size(self) -> int:
         """V, how many different tokens there are."""

@@ -93,6 +93,11 @@ class WordTokenizer(Tokenizer):
         return cls(kept, lower=lower, split=split)
 
     @property
+    def stop(self) -> int | None:
+        # <eos> ends a line, and the text goes on
+        return None
+
+    @property
     def size(self) -> int:
         return len(self.words)
 

@@ -1,0 +1,70 @@
+"""A text cut into what is trained on, what decides when to stop, and what is held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ostinato.data.text import Document
+
+__all__ = ["split_at", "split_documents"]
+
+# how far a cut may move to fall between words
+_REACH = 1000
+
+
+def split_documents(
+    documents: Sequence[Document], shares: tuple[float, float], *, whole: bool = False
+) -> tuple[list[Document], list[Document], list[Document]]:
+    """Cut a text, counted over all documents, into training, validation and held-out part.
+
+    Args:
+        documents: the text.
+        shares: of validation and held-out part; they come last, in this order.
+        whole: move a cut that falls inside a word to the end of its line or word.
+
+    Example:
+        >>> parts = split_documents([Document("abcdefghij")], (0.2, 0.1))
+        >>> [[document.text for document in part] for part in parts]
+        [['abcdefg'], ['hi'], ['j']]
+    """
+    validation, held_out = shares
+    total = sum(len(document.text) for document in documents)
+    end = int(total * (1 - held_out))
+    cuts = [end - int(total * validation), end]
+    if whole:
+        cuts = [_between_words(documents, cut) for cut in cuts]
+    seen, last = split_at(documents, cuts[1])
+    first, middle = split_at(seen, cuts[0])
+    return first, middle, last
+
+
+def split_at(documents: Sequence[Document], position: int) -> tuple[list[Document], list[Document]]:
+    """Cut a row of documents in two at a character position, counted over all of them.
+
+    Example:
+        >>> first, rest = split_at([Document("abc"), Document("defg")], 5)
+        >>> [d.text for d in first], [d.text for d in rest]
+        (['abc', 'de'], ['fg'])
+    """
+    first: list[Document] = []
+    rest: list[Document] = []
+    for document in documents:
+        head, tail = document.text[: max(position, 0)], document.text[max(position, 0) :]
+        position -= len(document.text)
+        for text, side in ((head, first), (tail, rest)):
+            if text:
+                side.append(Document(text, document.name))
+    return first, rest
+
+
+def _between_words(documents: Sequence[Document], position: int) -> int:
+    start = 0
+    for document in documents:
+        inside = position - start
+        if 0 < inside < len(document.text):
+            for sign in ("\n", " "):
+                found = document.text.find(sign, inside - 1, inside + _REACH)
+                if found >= 0:
+                    return start + found + 1
+        start += len(document.text)
+    return position

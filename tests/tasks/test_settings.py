@@ -1,0 +1,90 @@
+import json
+from dataclasses import fields, replace
+
+import pytest
+
+from ostinato.tasks.settings import (
+    DataSettings,
+    LanguageModelSettings,
+    ModelSettings,
+    preset_names,
+    recorded_settings,
+)
+from ostinato.training import TrainingConfig, save_run
+
+
+def test_settings_survive_json():
+    settings = LanguageModelSettings().changed(
+        cell="gru", cell_options={"reset": "before"}, held_out=0.2, lr=0.5
+    )
+    again = LanguageModelSettings.from_dict(json.loads(json.dumps(settings.to_dict())))
+    assert again == settings
+
+
+def test_sections_of_a_toml_file_change_the_defaults(tmp_path):
+    path = tmp_path / "my.toml"
+    path.write_text("[model]\ncell = 'gru'\n[model.cell_options]\nreset = 'before'\n")
+    settings = LanguageModelSettings.load(path)
+    assert settings == LanguageModelSettings().changed(cell="gru", cell_options={"reset": "before"})
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_presets_are_read_by_name_and_differ_from_the_defaults(name):
+    assert LanguageModelSettings.load(name) != LanguageModelSettings()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"modell": {}}, "modell. Did you mean model"),
+        ({"model": {"hidden": 3}}, "model.hidden. Did you mean model.hidden_size"),
+        ({"model": 3}, "model is a table"),
+        ({"model": {"hidden_size": "3"}}, "hidden_size must be a whole number, got '3'"),
+        ({"model": {"hidden_size": True}}, "hidden_size must be a whole number, got True"),
+        ({"model": {"hidden_size": 0}}, "hidden_size must be at least 1"),
+        ({"model": {"dropout": 1.0}}, "dropout must be in 0..1"),
+        ({"model": {"tied": True, "embedding_size": 0}}, "embedding"),
+        ({"data": {"min_count": "x"}}, "min_count must be a whole number or"),
+        ({"data": {"held_out": 0.6, "validation": 0.5}}, "held_out [+] validation must be below 1"),
+        ({"data": {"chunk_length": 0}}, "chunk_length must be at least 1"),
+        ({"data": {"lower": True}}, "lower must be left alone"),
+        ({"training": {"lr": -1.0}}, "lr"),
+    ],
+)
+def test_wrong_settings_are_named_with_what_to_do(content, message):
+    with pytest.raises(ValueError, match=message):
+        LanguageModelSettings.from_dict(content)
+
+
+def test_whole_numbers_serve_as_decimals():
+    assert LanguageModelSettings.from_dict({"training": {"lr": 1}}).training.lr == 1
+
+
+def test_missing_and_broken_files_say_so(tmp_path):
+    with pytest.raises(ValueError, match="no configuration 'nope'"):
+        LanguageModelSettings.load("nope")
+    broken = tmp_path / "a.toml"
+    broken.write_text("[model\n")
+    with pytest.raises(ValueError, match="not TOML"):
+        LanguageModelSettings.load(broken)
+
+
+def test_setting_names_are_unique_over_the_sections():
+    names = [e.name for s in (DataSettings, ModelSettings, TrainingConfig) for e in fields(s)]
+    assert len(names) == len(set(names))
+    assert set(LanguageModelSettings().homes()) == set(names)
+
+
+def test_recorded_settings_are_those_of_the_run(tmp_path):
+    settings = LanguageModelSettings().changed(cell="gru")
+    save_run(tmp_path, task="x", settings={"settings": settings.to_dict()}, weights={})
+    assert recorded_settings(tmp_path) == settings
+    save_run(tmp_path / "other", task="x", settings={}, weights={})
+    with pytest.raises(ValueError, match="not the run of a language model"):
+        recorded_settings(tmp_path / "other")
+
+
+def test_word_options_are_for_words():
+    assert replace(DataSettings(), tokens="words", lower=True).lower
+    with pytest.raises(ValueError, match="tokens='words'"):
+        replace(DataSettings(), split="blanks")
