@@ -100,7 +100,7 @@ def test_any_loader_is_taken_up_where_it_was(tiny, tmp_path, loader):
 
 SCRIPT = """
 import importlib.util, os, signal, sys, time
-source, folder, resume, pause = sys.argv[1:5]
+source, folder, wait = sys.argv[1:4]
 spec = importlib.util.spec_from_file_location("tiny", source)
 tiny = importlib.util.module_from_spec(spec)
 sys.modules["tiny"] = tiny
@@ -109,31 +109,33 @@ import torch
 from lightning.pytorch import Callback
 torch.set_num_threads(1)
 
-class Slow(Callback):
-    def on_train_batch_end(self, *_):
-        print("batch", flush=True)
-        time.sleep(float(pause))
+class Wait(Callback):
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == int(wait):
+            print("waiting", flush=True)
+            sys.stdin.readline()
 
 model, result = tiny.train(
-    folder, resume=resume == "yes", callbacks=[Slow()], save_every=2, epochs=4, ema=0.9
+    folder, callbacks=[Wait()], save_every=2, epochs=4, ema=0.9
 )
 print("end", result.stopped, result.steps, flush=True)
 """
 
 
-def run_script(tiny, folder, *, resume="no", pause="0", batches=None, signals=()):
-    """Train in a process of its own; after some batches send it signals."""
-    command = [sys.executable, "-W", "error", "-c", SCRIPT, tiny.source, folder, resume, pause]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder.parent
-    )
-    if batches is not None:
-        for _ in range(batches):
-            process.stdout.readline()
-        for number in signals:
-            process.send_signal(number)
-            time.sleep(0.2)
-    out, err = process.communicate(timeout=60)
+def run_script(tiny, folder, *, wait, signals):
+    """Train in a process of its own, which is sent signals while it waits after some step."""
+    command = [sys.executable, "-W", "error", "-c", SCRIPT, tiny.source, folder, str(wait)]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    process = subprocess.Popen(command, text=True, cwd=folder.parent, **pipes)
+    assert process.stdout.readline() == "waiting\n"
+    for number in signals:
+        process.send_signal(number)
+        # the next is to come when this one has been heard
+        time.sleep(0.3)
+    try:
+        out, err = process.communicate("\n", timeout=60)
+    except BrokenPipeError:
+        out, err = process.communicate(timeout=60)
     return process.returncode, out, err
 
 
@@ -143,7 +145,7 @@ def run_script(tiny, folder, *, resume="no", pause="0", batches=None, signals=()
 def test_a_signal_ends_the_run_and_resume_makes_up_for_it(tiny, tmp_path, number, code, kept):
     folder = tmp_path / "run"
     sent = [getattr(signal, number)]
-    ended, out, err = run_script(tiny, folder, pause="0.4", batches=15, signals=sent)
+    ended, out, err = run_script(tiny, folder, wait=15, signals=sent)
     assert ended == code, err
     if code == 0:
         assert "end interrupted 15" in out
@@ -158,7 +160,7 @@ def test_a_signal_ends_the_run_and_resume_makes_up_for_it(tiny, tmp_path, number
 
 def test_a_second_ctrl_c_ends_at_once(tiny, tmp_path):
     sent = [signal.SIGINT, signal.SIGINT]
-    ended, out, err = run_script(tiny, tmp_path / "run", pause="3", batches=3, signals=sent)
+    ended, out, err = run_script(tiny, tmp_path / "run", wait=3, signals=sent)
     assert ended in (1, -signal.SIGINT, 130)
     assert "KeyboardInterrupt" in err
     assert "end" not in out

@@ -83,7 +83,7 @@ class Feed:
         if hasattr(sampler, "set_epoch"):
             sampler.set_epoch(number)
         batches: Any = self.loader.epoch(number) if hasattr(self.loader, "epoch") else self.loader
-        if skip and hasattr(batches, "__getitem__") and hasattr(batches, "__len__"):
+        if hasattr(batches, "__getitem__") and hasattr(batches, "__len__"):
             return (batches[k] for k in range(skip, len(batches)))
         walk: Iterator[Any] = iter(batches)
         next(islice(walk, skip, skip), None)

@@ -149,17 +149,19 @@ def fit(
     checkpoint = _checkpoint_to_resume(folder, config) if resume else None
     live = progress if isinstance(progress, Live) else Live(progress, monitor=config.monitor)
     job = _Job(module, config, folder, live)
-    trainer = make_trainer(config, [*job.callbacks, *callbacks], **({} if val else _NO_VALIDATION))
+    trainer = make_trainer(config, [*job.callbacks, *callbacks])
     if folder is not None and trainer.is_global_zero:
         if not resume:
             # of another run that was here before
             FolderIO().remove_checkpoint(folder / CHECKPOINT)
         record_environment(folder, config, resumed=resume)
-    stopped = job.run(trainer, _Data(trainer, job.saver, train, val), checkpoint)
+    data = (
+        _Data(trainer, job.saver, train)
+        if val is None
+        else _DataWithVal(trainer, job.saver, train, val)
+    )
+    stopped = job.run(trainer, data, checkpoint)
     return job.finish(trainer, stopped)
-
-
-_NO_VALIDATION = {"limit_val_batches": 0}
 
 
 class _Job:
@@ -203,6 +205,7 @@ class _Job:
             self.average.apply(self.module)
         self.module.eval()
         self.module.trainer = None
+        self.module.restore_carried(None)
         if trainer.is_global_zero:
             self._renew()
         return FitResult(
@@ -233,11 +236,9 @@ class _Job:
 class _Data(LightningDataModule):
     """Hands the batches to Lightning, each rank its share."""
 
-    def __init__(
-        self, trainer: Trainer, saver: Saver, train: Iterable[Any], val: Iterable[Any] | None
-    ) -> None:
+    def __init__(self, trainer: Trainer, saver: Saver, train: Iterable[Any]) -> None:
         super().__init__()
-        self._owner, self._saver, self._train, self._val = trainer, saver, train, val
+        self._owner, self._saver, self._train = trainer, saver, train
 
     def train_dataloader(self) -> Feed:
         feed = Feed(
@@ -246,13 +247,22 @@ class _Data(LightningDataModule):
         self._saver.attach(feed)
         return feed
 
-    def val_dataloader(self) -> Any:
-        # always the first epoch: validations are compared
-        val = [] if self._val is None else self._share(self._val)
-        return Feed(val, lambda: 0, lambda: None)
-
     def _share(self, loader: Any) -> Any:
         return shard(loader, self._owner.global_rank, self._owner.world_size)
+
+
+class _DataWithVal(_Data):
+    """The same with batches to validate with; Lightning asks whether there is such a method."""
+
+    def __init__(
+        self, trainer: Trainer, saver: Saver, train: Iterable[Any], val: Iterable[Any]
+    ) -> None:
+        super().__init__(trainer, saver, train)
+        self._val = val
+
+    def val_dataloader(self) -> Feed:
+        # always the first epoch: validations are compared
+        return Feed(self._share(self._val), lambda: 0, lambda: None)
 
 
 def _checkpoint_to_resume(folder: Path | None, config: TrainingConfig) -> Path:
