@@ -3,11 +3,14 @@
 CELLS maps a name to (a function that makes the cell, I, widths of the states).
 """
 
+import functools
 import math
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from ostinato.engine.trace import trace
 
 I, H = 5, 6  # noqa: E741
 
@@ -353,8 +356,8 @@ class Activations(nn.Module):
     def forward(self, x, h):
         a = self.lin(x) + h
         total = F.silu(a) + F.elu(a) + F.leaky_relu(a, 0.1) + F.gelu(a) + F.mish(a)
-        total = total + F.gelu(a, approximate="tanh") + F.selu(a) + F.celu(a, 0.7) + F.softsign(a)
-        total = total + F.hardsigmoid(a) + F.hardswish(a) + F.hardtanh(a) + F.relu6(a)
+        total = total + F.gelu(a, approximate="tanh") + F.selu(a) + F.celu(a, 0.5) + F.softsign(a)
+        total = total + F.hardswish(a) + F.hardtanh(a) + F.relu6(a)
         total = total + F.softplus(a, beta=2) + F.prelu(a, self.alpha) + F.tanhshrink(a)
         total = total + torch.log1p(a.abs()) + torch.expm1(a) + torch.rsqrt(1 + a.square())
         total = total + torch.where((a > 0) & (h < 0.5) | ~(a < 1), a, a.new_tensor(0.1))
@@ -388,3 +391,13 @@ CELLS = {
 }
 # takes whole numbers [B]
 TOKEN_CELL = (lambda: Tokens(I, H), (H, H))
+
+
+@functools.cache
+def traced_custom(name):
+    """A cell of CELLS in float64, and its recurrence."""
+    torch.manual_seed(1)
+    make_cell, input_size, widths = CELLS[name]
+    cell = make_cell().double()
+    x, *state = (torch.zeros(2, n, dtype=torch.float64) for n in (input_size, *widths))
+    return cell, trace(cell, x, tuple(state))

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from custom_cells import CELLS
+from custom_cells import CELLS, traced_custom
 
 from ostinato import cells
 from ostinato.engine.adjoint import adjoint
@@ -28,8 +28,7 @@ def lstm():
 @pytest.mark.parametrize("name", CELLS)
 def test_the_reverse_of_each_custom_cell_is_torchs(name):
     torch.manual_seed(3)
-    make_cell, input_size, widths = CELLS[name]
-    program = traced(make_cell(), input_size, widths).program
+    program = traced_custom(name)[1].program
     state, inputs = (
         [torch.randn(7, width, dtype=torch.float64, requires_grad=True) for width in sizes]
         for sizes in (program.states, program.inputs)

@@ -41,10 +41,14 @@ def _sub(self: Operand, other: Operand, alpha: float = 1) -> Node:
 
 
 def _div(self: Operand, other: Operand, rounding_mode: str | None = None) -> Node:
-    quotient = div(node(self), node(other))
+    a, b = node(self), node(other)
+    if rounding_mode is None:
+        return div(a, b)
     if rounding_mode == "trunc":
         raise Unfit("rounding towards zero is not in the algebra")
-    return quotient if rounding_mode is None else pointwise("floor", quotient)
+    # nearly whole before it is rounded, so that no rounding error can carry it over an edge
+    whole = div(sub(a, apply("remainder", a, b)), b)
+    return apply("floor", add(whole, const(0.5)))
 
 
 def _pow(self: Operand, exponent: Operand) -> Node:
@@ -235,8 +239,8 @@ ELEMENTWISE: dict[str, Callable[..., Node]] = {
     "divide": _div,
     "true_divide": _div,
     "floor_divide": partial(_div, rounding_mode="floor"),
-    "neg": neg,
-    "negative": neg,
+    "neg": lambda self: neg(self),
+    "negative": lambda self: neg(self),
     "absolute": _unary("abs"),
     "sgn": _unary("sign"),
     "ceil": lambda self: neg(apply("floor", neg(self))),

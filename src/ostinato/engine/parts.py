@@ -55,7 +55,8 @@ class Extract:
         graph = fx.Graph()
         new: dict[fx.Node, fx.Node] = {}
         given = [graph.placeholder(f"rows_{k}") for k in range(len(rows))]
-        order = [node for node in needed if node in self.sources]
+        asked = dict.fromkeys([node for node, _ in outputs] + needed)
+        order = [node for node in asked if node in self.sources and node in needed]
         for node in order:
             new[node] = graph.placeholder(f"fixed_{len(new)}")
         for (node, _, finish), row in zip(rows, given, strict=True):

@@ -87,10 +87,12 @@ def _export(cell: nn.Module, x: Tensor, state: State) -> ExportedProgram:
 
 
 def _writes(exported: ExportedProgram) -> bool:
-    return any(
-        isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
-        for node in exported.graph.nodes
-    )
+    for node in exported.graph.nodes:
+        overload = isinstance(node.target, torch._ops.OpOverload)
+        # a tensor made of numbers is detached in place, which writes nothing
+        if overload and node.target._schema.is_mutable and operator_name(node) != "detach_":
+            return True
+    return False
 
 
 def _refuse(exported: ExportedProgram) -> None:

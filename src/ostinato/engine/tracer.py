@@ -40,7 +40,7 @@ __all__ = ["Tracer", "operator_name"]
 STATIC, BEFORE, THROUGH = range(3)
 # arguments that say how a tensor is stored, not what is in it; types are checked on the result
 _STORAGE = frozenset({"dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking"})
-_CASTS = frozenset({"to", "_to_copy", "type_as", "_assert_tensor_metadata"})
+_CASTS = frozenset({"to", "_to_copy", "type_as"})
 _FILLS = {"zeros": 0, "new_zeros": 0, "ones": 1, "new_ones": 1, "full": 0, "new_full": 0}
 _BOOLEAN = frozenset({"logical_and", "logical_or", "logical_xor", "logical_not", "bitwise_and"}) | {
     *("bitwise_or", "bitwise_not", "isnan", "where", "clone", "contiguous", "alias"),
@@ -146,6 +146,8 @@ class Tracer:
 
     def _through(self, node: fx.Node) -> Any:
         name = operator_name(node)
+        if name.startswith("_assert"):
+            return None
         if node.target is operator.getitem:
             return self._item(node)
         if not isinstance(node.target, torch._ops.OpOverload):
@@ -156,7 +158,7 @@ class Tracer:
         if name in _FILLS:
             return Rows(const(float(args.get("fill_value", _FILLS[name]))), _row_shape(node))
         if name in _CASTS:
-            return self._cast(node, self.rows(args["self"] if "self" in args else args["a"]))
+            return self._cast(node, self.rows(args["self"]))
         if name in VIEWS:
             return self._view(node)
         if name in ELEMENTWISE:
