@@ -45,7 +45,7 @@ def build_optimizer(
         {"params": [p for p in trainable if p.dim() < 2], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    fused = fused and all(p.is_floating_point() for p in trainable)
+    fused = fused and all(p.device.type in ("cpu", "cuda") for p in trainable)
     if config.optimizer == "sgd":
         nesterov = config.momentum > 0
         return torch.optim.SGD(groups, config.lr, config.momentum, nesterov=nesterov, fused=fused)
