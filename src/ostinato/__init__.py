@@ -39,7 +39,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'ostinato' has no attribute {name!r}")
     home = importlib.import_module(_HOMES[name])
-    value = getattr(home, name, home)
+    value = home if home.__name__ == f"{__name__}.{name}" else getattr(home, name)
     globals()[name] = value
     return value
 
