@@ -44,6 +44,7 @@ def test_presets_are_read_by_name_and_differ_from_the_defaults(name):
         ({"model": {"hidden_size": 0}}, "hidden_size must be at least 1"),
         ({"model": {"dropout": 1.0}}, "dropout must be in 0..1"),
         ({"model": {"tied": True, "embedding_size": 0}}, "embedding"),
+        ({"model": {"token_dropout": 0.1, "embedding_size": 0}}, "embedding"),
         ({"data": {"min_count": "x"}}, "min_count must be a whole number or"),
         ({"data": {"held_out": 0.6, "validation": 0.5}}, "held_out [+] validation must be below 1"),
         ({"data": {"chunk_length": 0}}, "chunk_length must be at least 1"),
@@ -54,6 +55,14 @@ def test_presets_are_read_by_name_and_differ_from_the_defaults(name):
 def test_wrong_settings_are_named_with_what_to_do(content, message):
     with pytest.raises(ValueError, match=message):
         LanguageModelSettings.from_dict(content)
+
+
+def test_another_optimizer_comes_without_the_momenta_of_the_first():
+    assert LanguageModelSettings().changed(optimizer="sgd").training.beta2 is None
+    settings = LanguageModelSettings().changed(optimizer="adam", beta2=0.9)
+    assert settings.training.beta2 == 0.9
+    again = LanguageModelSettings.from_dict(LanguageModelSettings().to_dict())
+    assert again.training.beta2 == 0.99
 
 
 def test_whole_numbers_serve_as_decimals():

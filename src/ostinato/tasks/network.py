@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from ostinato.cells import resolve
 from ostinato.layers import Recurrent
 from ostinato.layers.dropout import locked_dropout
+from ostinato.layers.embedding import Embedding, TiedReadout
+from ostinato.layers.regularise import activation_penalty, slowness_penalty
 from ostinato.tasks.settings import ModelSettings
 
 __all__ = ["LanguageNetwork", "build_cell", "select_rows"]
@@ -45,16 +47,18 @@ class LanguageNetwork(nn.Module):
         self.settings = settings
         self.vocabulary_size = vocabulary_size
         width = settings.embedding_size
-        self.embedding = nn.Embedding(vocabulary_size, width) if width else None
+        self.embedding = (
+            Embedding(vocabulary_size, width, dropout=settings.token_dropout) if width else None
+        )
         self.stack = _stack(settings, width or vocabulary_size, cell)
         top = self._output_size()
-        narrow = settings.tied and top != width
-        self.bridge = nn.Linear(top, width, bias=False) if narrow else None
-        self.readout = nn.Linear(width if settings.tied else top, vocabulary_size)
+        self.readout: nn.Module
         if settings.tied and self.embedding is not None:
             # one matrix serves both ends; the readout wants it small at the start
             nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
-            self.readout.weight = self.embedding.weight
+            self.readout = TiedReadout(self.embedding, top)
+        else:
+            self.readout = nn.Linear(top, vocabulary_size)
 
     def forward(
         self,
@@ -91,23 +95,17 @@ class LanguageNetwork(nn.Module):
 
     def scores(self, outputs: Tensor) -> Tensor:
         """The readout alone: [..., H] -> [..., V]."""
-        if self.bridge is not None:
-            outputs = self.bridge(outputs)
         scores: Tensor = self.readout(outputs)
         return scores
 
     def penalty(self, outputs: Tensor, dropped: Tensor) -> Tensor | float:
-        """What the activation regularisers add to the loss.
-
-        As fastai documents them after Merity, Keskar, Socher (2017), arXiv:1708.02182: the mean
-        square of the dropped-out outputs, and of the change of the outputs from step to step.
-        """
+        """What the activation regularisers add to the loss."""
         settings = self.settings
         penalty: Tensor | float = 0.0
         if settings.activation_penalty:
-            penalty = penalty + settings.activation_penalty * dropped.square().mean()
-        if settings.slowness_penalty and len(outputs) > 1:
-            penalty = penalty + settings.slowness_penalty * outputs.diff(dim=0).square().mean()
+            penalty = penalty + settings.activation_penalty * activation_penalty(dropped)
+        if settings.slowness_penalty:
+            penalty = penalty + settings.slowness_penalty * slowness_penalty(outputs)
         return penalty
 
     def _enter(self, tokens: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ __all__ = [
 _PRESETS = Path(__file__).parent / "presets" / "language_model"
 _SECTIONS = ("data", "model", "training")
 _SHARES = (
+    "token_dropout",
     "dropout",
     "embedding_dropout",
     "output_dropout",
@@ -100,6 +101,7 @@ class ModelSettings:
         embedding_size: E, width of a token's vector; 0: no embedding, tokens enter as if one-hot.
         tied: the readout shares the embedding's matrix; where the width of the top layer is not E,
             a linear map comes between.
+        token_dropout: share of the tokens that are dropped altogether in training.
         embedding_dropout: share of the entries of token vectors dropped in training.
         dropout: the same between layers.
         output_dropout: the same before the readout.
@@ -119,6 +121,7 @@ class ModelSettings:
     num_layers: int = 2
     embedding_size: int = 64
     tied: bool = False
+    token_dropout: float = 0.0
     embedding_dropout: float = 0.0
     dropout: float = 0.4
     output_dropout: float = 0.4
@@ -138,6 +141,12 @@ class ModelSettings:
             _check(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         for name in _SHARES:
             _check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
+        _check(
+            not (self.token_dropout and not self.embedding_size),
+            "token_dropout",
+            self.token_dropout,
+            "0 without an embedding: give embedding_size",
+        )
         _check(
             not (self.tied and not self.embedding_size),
             "tied",
@@ -202,7 +211,12 @@ class LanguageModelSettings:
 
     def updated(self, settings: Mapping[str, Any]) -> LanguageModelSettings:
         """The same, changed where `settings` (sections that map to settings) says so."""
-        return build(type(self), merge(self.to_dict(), settings))
+        merged = merge(self.to_dict(), settings)
+        training = settings.get("training", {})
+        if isinstance(training, Mapping) and "optimizer" in training and "beta2" not in training:
+            # it was chosen for the optimizer that is replaced
+            merged["training"]["beta2"] = None
+        return build(type(self), merged)
 
     def changed(self, **settings: Any) -> LanguageModelSettings:
         """The same with some settings changed, named without their sections.
