@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ostinato import cells
     from ostinato.cells.base import Cell
     from ostinato.engine import engine
+    from ostinato.engine.explain import explain
     from ostinato.layers.recurrent import Recurrent
     from ostinato.layers.torch_like import GRU, LSTM, RNN
     from ostinato.tasks.language_model import LanguageModel
@@ -24,6 +25,7 @@ _HOMES = {
     "cells": "ostinato.cells",
     "Cell": "ostinato.cells.base",
     "engine": "ostinato.engine",
+    "explain": "ostinato.engine.explain",
     "Recurrent": "ostinato.layers.recurrent",
     "RNN": "ostinato.layers.torch_like",
     "LSTM": "ostinato.layers.torch_like",

@@ -67,7 +67,6 @@ class Recurrence:
         static_names: where each static tensor comes from.
         input_names: likewise.
         names: variables of the source that stand for a node.
-        lines: source line of a node.
         output_shape: shape of one row of the output.
     """
 
@@ -82,7 +81,6 @@ class Recurrence:
     input_names: tuple[str, ...]
     output_shape: tuple[int, ...]
     names: Mapping[Node, str] = field(default_factory=dict)
-    lines: Mapping[Node, str] = field(default_factory=dict)
 
     def tensors(
         self, cell: nn.Module, replaced: Mapping[str, Tensor] | None = None

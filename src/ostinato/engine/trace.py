@@ -17,11 +17,13 @@ import torch
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram, export
 
+from ostinato.engine.aten import VIEWS
 from ostinato.engine.calls import State, split_result
 from ostinato.engine.expressions import Node, Program, make, walk_nodes
 from ostinato.engine.parts import Extract, cast, form_of, row_finish, shaped, together
 from ostinato.engine.recurrence import NotFusable, Part, Recurrence
-from ostinato.engine.sources import error_line, source_line, state_names
+from ostinato.engine.sharing import share_products
+from ostinato.engine.sources import error_line, source_line, state_names, variables
 from ostinato.engine.tracer import STATIC, Form, Tracer, operator_name
 from ostinato.engine.values import Opaque, Rows, Unfit
 
@@ -159,15 +161,16 @@ class _Assembly:
         if frontier is None:
             output = self._kept(self.tracer.values[self.output])
         kept = {} if frontier is None else {n: self._source(n) for n in frontier}
-        roots, inputs, statics = self._renumbered(kept)
+        new, inputs, statics = self._renumbered(kept)
+        roots = [new[root] for root in (*self.new_states, *self.emits)]
         count = len(self.new_states)
         return Recurrence(
             program=Program(
                 tuple(map(_width, inputs)),
                 tuple(_static_shape(*static) for static in statics),
                 tuple(state.meta["val"].shape[1] for state in self.states),
-                roots[:count],
-                roots[count:],
+                tuple(roots[:count]),
+                tuple(roots[count:]),
             ),
             static=self._static_part(statics),
             before=self._before_part(inputs),
@@ -178,6 +181,7 @@ class _Assembly:
             static_names=tuple(self._label(origin) for origin, _ in statics),
             input_names=tuple("x" if origin is self.x else str(origin) for origin in inputs),
             output_shape=tuple(self.output.meta["val"].shape[1:]),
+            names=self._names(new),
         )
 
     # the after part
@@ -187,15 +191,17 @@ class _Assembly:
         value = self.tracer.values[node]
         if not isinstance(value, Rows):
             return False
-        if value.node.op == "cat" and operator_name(node) == "cat":
-            # its pieces are joined after the walk, and kept once
-            return False
         nodes = walk_nodes([value.node])
         return all(n in self.costly or _is_cheap(n) for n in nodes)
 
+    def _is_view_of_kept(self, node: fx.Node) -> bool:
+        """Units of what is kept anyway, to be taken after the walk."""
+        value = self.tracer.values[node]
+        return operator_name(node) in VIEWS and value.node not in self.new_states
+
     def _frontier(self) -> list[fx.Node] | None:
         """The values that the *after* part starts from; None where the output needs none."""
-        if self._cheap(self.output):
+        if self._cheap(self.output) and not self._is_view_of_kept(self.output):
             return None
         found: dict[fx.Node, None] = {}
         stack, seen = [self.output], set()
@@ -206,7 +212,8 @@ class _Assembly:
             seen.add(node)
             tensor = isinstance(node.meta.get("val"), Tensor)
             opaque = tensor and isinstance(self.tracer.values[node], Opaque)
-            if self._cheap(node) or opaque:
+            kept = self._cheap(node) and not self._is_view_of_kept(node)
+            if kept or opaque:
                 found[node] = None
             else:
                 stack.extend(node.all_input_nodes)
@@ -252,10 +259,10 @@ class _Assembly:
 
     def _renumbered(
         self, kept: dict[fx.Node, tuple[str, int] | fx.Node]
-    ) -> tuple[tuple[Node, ...], list[fx.Node], list[tuple[fx.Node, Form]]]:
-        """The roots with inputs and statics numbered in the order of their use."""
-        roots = (*self.new_states, *self.emits)
-        order = list(walk_nodes(roots))
+    ) -> tuple[dict[Node, Node], list[fx.Node], list[tuple[fx.Node, Form]]]:
+        """Each node with inputs and statics numbered in the order of their use."""
+        shared = share_products((*self.new_states, *self.emits))
+        order = list(walk_nodes([shared[node] for node in (*self.new_states, *self.emits)]))
         all_inputs, all_statics = list(self.tracer.inputs), list(self.tracer.statics)
         inputs = dict.fromkeys(all_inputs[n.data[0]] for n in order if n.op == "input")
         inputs.update(dict.fromkeys(s for s in kept.values() if isinstance(s, fx.Node)))
@@ -270,7 +277,17 @@ class _Assembly:
         new: dict[Node, Node] = {}
         for node in order:
             new[node] = _renumber(node, new, input_map, static_map)
-        return tuple(new[root] for root in roots), list(inputs), list(statics)
+        found = {old: new[node] for old, node in shared.items() if node in new}
+        return found, list(inputs), list(statics)
+
+    def _names(self, new: dict[Node, Node]) -> dict[Node, str]:
+        """Nodes that are the value of a variable in the cell's source."""
+        found: dict[Node, str] = {}
+        for origin, name in variables(self.exported.graph.nodes).items():
+            value = self.tracer.values.get(origin)
+            if isinstance(value, Rows) and value.node in new and value.node.args:
+                found.setdefault(new[value.node], name)
+        return found
 
     def _static_part(self, statics: Sequence[tuple[fx.Node, Form]]) -> Part:
         dtype = self.tracer.dtype
@@ -287,7 +304,8 @@ class _Assembly:
             return None
         outputs = []
         for origin in inputs:
-            steps = [] if origin is self.x else [shaped((_width(origin),))]
+            flat = origin.meta["val"].dim() == 2
+            steps = [] if flat else [shaped((_width(origin),))]
             if origin is not self.x and origin.meta["val"].dtype == torch.bool:
                 steps.append(cast(self.tracer.dtype))
             outputs.append((origin, together(steps)))
@@ -298,7 +316,11 @@ class _Assembly:
         return [name for name in self.sources.values() if name in held]
 
     def _label(self, origin: fx.Node) -> str:
-        return self.sources.get(origin) or source_line(origin) or str(origin)
+        """A static tensor as an expression of parameters."""
+        if origin in self.sources:
+            return self.sources[origin]
+        args = [self._label(a) if isinstance(a, fx.Node) else str(a) for a in origin.args]
+        return f"{operator_name(origin)}({', '.join(args)})"
 
 
 def _is_cheap(node: Node) -> bool:
