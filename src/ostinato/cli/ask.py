@@ -86,8 +86,9 @@ def generate(
     ] = None,
     length: Annotated[int, typer.Option(help="Tokens to write.")] = 400,
     temperature: Annotated[
-        float, typer.Option(help="Below 1 more careful, above 1 more daring, 0 greedy.")
-    ] = 0.8,
+        float | None,
+        typer.Option(help="Below 1 more careful, above 1 more daring, 0 greedy. \\[default: 0.8]"),
+    ] = None,
     top_k: Annotated[
         int | None, typer.Option(help="Choose among the k most probable.", show_default=False)
     ] = None,
@@ -110,7 +111,8 @@ def generate(
     asked = prompts or [""]
     settings: dict[str, Any] = {
         "length": length,
-        "temperature": temperature,
+        # a beam draws nothing, so that there is no temperature to choose
+        "temperature": (0.8 if beam == 1 else 1.0) if temperature is None else temperature,
         "top_k": top_k,
         "top_p": top_p,
         "repetition_penalty": repetition_penalty,
@@ -123,15 +125,21 @@ def generate(
         say_json({"run": str(run), "texts": texts, **settings, "next": following})
         return
     if len(asked) == 1 and beam == 1:
-        _write(asked[0])
-        model.generate(asked[0], **settings, stream=_write)
-        say()
+        _stream(model, asked[0], settings)
     else:
         for text in model.generate(asked, **settings):
             say(text)
     say_next(following, why="score it on a text of yours")
 
 
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+def _stream(model: LanguageModel, prompt: str, settings: dict[str, Any]) -> None:
+    # the prompt appears with the first piece: a prompt that is refused leaves no trace
+    waiting = [prompt]
+
+    def write(piece: str) -> None:
+        sys.stdout.write("".join(waiting) + piece)
+        sys.stdout.flush()
+        waiting.clear()
+
+    model.generate(prompt, **settings, stream=write)
+    write("\n")

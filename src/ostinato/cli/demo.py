@@ -1,4 +1,4 @@
-"""`ostinato demo`: a small language model, from text that every Python has, in two minutes."""
+"""`ostinato demo`: a small language model of a text that every Python has, in two minutes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 
 from ostinato.cli.options import AsJson, Seed
-from ostinato.cli.output import say, say_json, say_next
+from ostinato.cli.output import say, say_beside, say_json, say_next
 
 __all__ = ["demo", "demo_text"]
 
 
 def demo_text() -> str:
-    """Python's own help topics, about 700,000 characters of English."""
+    """Python's own help topics, half a million characters of English or more."""
     from pydoc_data.topics import topics
 
     return "\n\n".join(text.strip() for text in topics.values()) + "\n"
@@ -24,7 +24,7 @@ def demo_text() -> str:
 def demo(
     out: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("runs/demo"),
     seed: Seed = 0,
-    seconds: Annotated[int, typer.Option(min=1, help="Time to train.")] = 75,
+    seconds: Annotated[int, typer.Option(min=1, help="Time to train at most.")] = 120,
     as_json: AsJson = False,
 ) -> None:
     """Fit a character model to Python's help texts, score it, let it write. About two minutes."""
@@ -33,9 +33,9 @@ def demo(
 
     source = demo_text()
     if not as_json:
-        say(
-            f"Fitting a character model to Python's help topics ({len(source):,} characters) "
-            f"for {seconds} s ..."
+        say_beside(
+            f"Fitting a character model to Python's help topics, {len(source):,} characters, "
+            "in a minute or two ..."
         )
     model = LanguageModel.fit(
         source,

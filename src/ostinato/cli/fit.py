@@ -139,24 +139,15 @@ def _count(devices: str | None) -> int | str | None:
 def _settings(
     config: str | None, changes: list[str], chosen: dict[str, Any], resumed: Path | None
 ) -> LanguageModelSettings:
-    from ostinato.config import assign, build, merge
-    from ostinato.tasks.settings import LanguageModelSettings, read_toml
+    from ostinato.config import assign, merge
+    from ostinato.tasks.settings import LanguageModelSettings, read_settings, recorded_settings
 
-    base = LanguageModelSettings() if resumed is None else _recorded(resumed)
+    base = LanguageModelSettings() if resumed is None else recorded_settings(resumed)
+    named = {} if config is None else read_settings(config)
     single: dict[str, Any] = {}
     for change in changes:
         assign(single, change)
-    wanted = base.to_dict()
-    for layer in (read_toml(config) if config is not None else {}, single, chosen):
-        wanted = merge(wanted, layer)
-    return build(LanguageModelSettings, wanted)
-
-
-def _recorded(folder: Path) -> LanguageModelSettings:
-    from ostinato.tasks.language_model import parts_of_run
-    from ostinato.training import load_run
-
-    return parts_of_run(load_run(folder, weights=False))[1]
+    return base.updated(merge(merge(named, single), chosen))
 
 
 def _print_config(settings: LanguageModelSettings, as_json: bool) -> None:
