@@ -229,6 +229,15 @@ def test_dropout_that_is_off_is_no_hindrance():
     assert operations(traced(cell)) == ["state", "tanh"]
 
 
+def test_results_that_nothing_uses_are_no_hindrance():
+    def forward(self, x, h):
+        a, _ = (self.lin(x) + torch.cat([h, h], -1)).chunk(2, -1)
+        torch.softmax(h, -1)
+        return a
+
+    assert "matmul" in operations(traced(cell_of(forward, lin=nn.Linear(I, 2 * H))))
+
+
 def test_states_of_two_types_are_refused():
     with pytest.raises(NotFusable, match="one floating type"):
         trace(nn.Identity(), torch.zeros(2, I), (torch.zeros(2, H), torch.zeros(2, H).double()))

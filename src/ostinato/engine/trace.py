@@ -9,6 +9,7 @@ outside the algebra) makes the *before* part. An output that takes products of i
 from __future__ import annotations
 
 import math
+import operator
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -114,7 +115,8 @@ def _refuse(exported: ExportedProgram) -> None:
 def _refuse_operation(node: fx.Node) -> None:
     name = operator_name(node)
     if not isinstance(node.target, torch._ops.OpOverload):
-        if not node.users:
+        pure = getattr(operator, name, None) is node.target
+        if not pure and not node.users:
             raise NotFusable(name, source_line(node), "it acts on more than its result")
         return
     draws = torch.Tag.nondeterministic_seeded in node.target.tags or name.endswith("dropout")
