@@ -47,9 +47,10 @@ class OneHotInput(Wrapper):
 
         Raises:
             IndexError: a number is not in 0..I-1.
-            TypeError: the cell uses x otherwise than in a product.
+            ValueError: the cell uses x otherwise than in a product.
         """
         matrices = self._matrices(parameters)
+        tokens = tokens.long()
         try:
             found = [F.embedding(tokens, matrix.t()) for matrix in matrices]
         except IndexError:
@@ -71,7 +72,7 @@ class OneHotInput(Wrapper):
         with watch:
             torch.func.functional_call(probe, given, (x, state))
         if not watch.matrices:
-            raise TypeError(
+            raise ValueError(
                 f"one-hot input: {type(self.cell).__name__} has no product with x. Give it vectors."
             )
         return watch.matrices
@@ -126,7 +127,7 @@ class _OneHotProducts(TorchFunctionMode):
         if name == "addmm" and touched[0] is args[1]:
             return args[0] + self._product(args[1], args[2].t(), None)
         if name not in _PRODUCTS or touched[0] is not args[0]:
-            raise TypeError(
+            raise ValueError(
                 f"one-hot input: the cell uses x in {name!r}, not only in matrix products. Give it "
                 "vectors (torch.nn.functional.one_hot) in place of whole numbers."
             )

@@ -106,17 +106,20 @@ class SequenceLayer(nn.Module):
                 )
             form = Form(self.batch_first, packed=x)
             x, lengths = unpack(x)
+            if self._wrong_width(x):
+                raise self._wrong_input(x)
         else:
             batched = 3 if x.is_floating_point() else 2
-            if x.dim() not in (batched - 1, batched):
+            if x.dim() not in (batched - 1, batched) or self._wrong_width(x):
                 raise self._wrong_input(x)
             form = Form(self.batch_first, unbatched=x.dim() < batched)
             x = form.enter(x)
             if lengths is not None and form.unbatched:
                 lengths = torch.as_tensor(lengths).reshape(-1)
-        if x.is_floating_point() and x.shape[-1] != self.input_size is not None:
-            raise self._wrong_input(x)
         return x, lengths, form
+
+    def _wrong_width(self, x: Tensor) -> bool:
+        return x.is_floating_point() and x.shape[-1] != self.input_size is not None
 
     def _check_clamp(self) -> None:
         if all(one.options.clamp is None for one in self._in_time):
@@ -198,7 +201,7 @@ class SequenceLayer(nn.Module):
         if not x.is_floating_point():
             if self.input_size != y.shape[-1]:
                 return y
-            x = F.one_hot(x, y.shape[-1]).to(y)
+            x = F.one_hot(x.long(), y.shape[-1]).to(y)
         if x.shape[-1] != y.shape[-1]:
             return y
         if lengths is not None:
@@ -258,7 +261,7 @@ class SequenceLayer(nn.Module):
         if x is None:
             return
         batched = 2 if x.is_floating_point() else 1
-        if x.dim() != batched or (batched == 2 and x.shape[-1] != self.input_size is not None):
+        if x.dim() != batched or self._wrong_width(x):
             raise ValueError(
                 f"{self._name}: one step needs [batch, {self.input_size}], or [batch] whole "
                 f"numbers, got {list(x.shape)}."
