@@ -8,9 +8,10 @@ from torch import nn
 
 import ostinato
 from ostinato.data.text import Document
+from ostinato.tasks import fitting
 from ostinato.tasks.language_model import LanguageModel
 from ostinato.tasks.settings import LanguageModelSettings
-from ostinato.training import RunError, TrainingConfig
+from ostinato.training import FitResult, RunError, TrainingConfig
 
 TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 40
 TINY = {
@@ -224,6 +225,41 @@ def test_a_run_is_not_overwritten_unasked(tmp_path):
         fit(out=out)
     fit(out=out, overwrite=True, hidden_size=7)
     assert ostinato.load(out).settings.model.hidden_size == 7
+
+
+def test_further_devices_begin_on_the_folder_that_the_first_has_made(tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    fit(out=out)
+    monkeypatch.setattr(fitting.rank_zero_only, "rank", 1)
+    before = (out / "config.json").read_bytes()
+    planned = fitting.Fitting.plan(
+        LanguageModel, TEXT, None, None, out, False, False, {**TINY, "hidden_size": 5}
+    )
+    assert planned.model.settings.model.hidden_size == 5
+    assert (out / "config.json").read_bytes() == before
+
+
+def test_interrupted_run_is_saved_without_being_scored(tmp_path, monkeypatch):
+    def interrupted(model, *rest, **options):
+        return FitResult("interrupted", 3, 0, 9, 1.0, None, 0)
+
+    monkeypatch.setattr(fitting, "fit", interrupted)
+    lm = fit(out=tmp_path / "run")
+    assert lm.figures["training"]["stopped"] == "interrupted"
+    assert "held_out" not in lm.figures
+    assert ostinato.load(tmp_path / "run").figures == lm.figures
+
+
+def test_new_run_forgets_the_checkpoint_of_the_one_it_replaces(tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    fit(out=out, save_every=2)
+    assert list((out / "checkpoint").iterdir())
+    with monkeypatch.context() as patch:
+        stopped = FitResult("interrupted", 0, 0, 0, 0.0, None, 0)
+        patch.setattr(fitting, "fit", lambda *_, **__: stopped)
+        fit(out=out, overwrite=True)
+    with pytest.raises(RunError, match="checkpoint"):
+        LanguageModel.fit(TEXT, out=out, resume=True, progress=False)
 
 
 def test_settings_come_from_a_file_a_dictionary_or_names(tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
 from ostinato.data.parts import split_documents
@@ -68,7 +69,7 @@ class Fitting:
             if folder is None:
                 raise ValueError("fit: resume needs out, the folder of the run to go on with.")
             earlier = load_run(folder, weights=False)
-        elif folder is not None and not overwrite and (folder / "config.json").exists():
+        elif _occupied(folder) and not overwrite and _is_main():
             raise RunError(
                 f"{folder} holds a run already. Go on with it (resume), replace it (overwrite), "
                 "or give another folder."
@@ -105,7 +106,7 @@ class Fitting:
         if model.settings.training.patience is not None and self.validation is None:
             raise ValueError("fit: patience needs a validation part. Give validation, e.g. 0.05.")
         model.figures = {"text": {"sha256": self.digest}}
-        if self.out is not None and not self.resume:
+        if self.out is not None and not self.resume and _is_main():
             _forget_checkpoint(self.out)
             model.save(self.out)
         result = fit(
@@ -142,6 +143,15 @@ class Fitting:
             return self.train
         tokens = np.concatenate([self.train.tokens, self.validation.tokens])
         return replace(self.train, tokens=tokens)
+
+
+def _is_main() -> bool:
+    # on several devices each has a process of its own, which begins like the first
+    return int(getattr(rank_zero_only, "rank", None) or 0) == 0
+
+
+def _occupied(folder: Path | None) -> bool:
+    return folder is not None and (folder / "config.json").exists()
 
 
 def _settings(
