@@ -103,13 +103,15 @@ def test_seed_settles_the_run_and_other_seeds_differ():
         {"slowness_penalty": 5.0},
         {"cell_options": {"forget_bias": 3.0}},
         {"optimizer": "sgd"},
+        {"precision": "bf16"},
+        {"precision": "64"},
     ],
 )
 def test_each_setting_changes_the_outcome(change):
     plain, other = fit(), fit(**change)
     weights = [dict(lm.network.named_parameters()) for lm in (plain, other)]
     assert any(
-        value.shape != weights[1][name].shape or not torch.equal(value, weights[1][name])
+        value.shape != weights[1][name].shape or not torch.equal(value, weights[1][name].to(value))
         for name, value in weights[0].items()
     )
 

@@ -40,7 +40,8 @@ class Corpus:
         return len(self.tokens)
 
 
-@dataclass(frozen=True)
+# not frozen: Lightning makes copies of batches field by field
+@dataclass
 class Chunk:
     """A few steps of all streams.
 
