@@ -76,6 +76,8 @@ class StateForm:
             wanted = (len(self.sizes), batch_size, size)
             if part.shape != wanted:
                 raise self._wrong(i, part, wanted, "layers x directions, batch, hidden", unbatched)
+        if len(self.sizes) == 1:
+            return [tuple(part.squeeze(0) for part in parts)]
         return list(zip(*(part.unbind(0) for part in parts), strict=True))
 
     def join(self, states: list[State], unbatched: bool = False) -> Any:
