@@ -250,6 +250,19 @@ def test_what_cannot_be_used_is_said_in_one_line(
     assert not (tmp_path / "OUT" / "model.safetensors").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["--device", "tpuu"], "tpuu"), (["--set", "training.lr=1e30"], "lower lr")],
+)
+def test_training_that_cannot_go_on_is_said_in_one_line(arguments, message, text, tmp_path, capsys):
+    assert run(["fit", "text", str(text), "--out", str(tmp_path / "run"), *TINY, *arguments]) == 2
+    said, beside = capsys.readouterr()
+    assert said == ""
+    assert beside.startswith("Error: ")
+    assert message in beside
+    assert len(beside.splitlines()) == 1
+
+
 def test_a_tampered_run_is_refused(fitted, tmp_path, capsys):
     import shutil
 

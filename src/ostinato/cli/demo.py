@@ -24,7 +24,7 @@ def demo_text() -> str:
 def demo(
     out: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("runs/demo"),
     seed: Seed = 0,
-    seconds: Annotated[int, typer.Option(min=1, help="Time to train at most.")] = 120,
+    seconds: Annotated[int, typer.Option(min=1, help="Time to train at most.")] = 150,
     as_json: AsJson = False,
 ) -> None:
     """Fit a character model to Python's help texts, score it, let it write. About two minutes."""
