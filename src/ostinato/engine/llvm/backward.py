@@ -1,0 +1,361 @@
+"""Laying out the reverse walk, which is turned by part of a step.
+
+The gradient of an old state is products of this step's gradient nodes, and a direct part. The
+products are left to the step before, where they start the accumulators of its state gradients, so
+that they run straight into the pointwise work. What the direct part gives waits in one
+row for each sequence.
+"""
+
+from __future__ import annotations
+
+from ostinato.engine.adjoint import Adjoint
+from ostinato.engine.algebra import narrow_outer
+from ostinato.engine.expressions import Matrix, Node, Program, walk_nodes
+from ostinato.engine.llvm.forward import LEAF, Forward, pieces
+from ostinato.engine.llvm.spec import (
+    Acc,
+    Block,
+    Colsum,
+    Group,
+    Place,
+    Record,
+    WeightProduct,
+    terms,
+)
+from ostinato.engine.recurrence import NotFusable
+
+__all__ = ["Backward", "choose_saved"]
+
+_CHEAP = frozenset("add sub mul neg abs sign relu where gt ge lt le eq ne minimum maximum".split())
+
+
+def _forward_nodes(program: Program) -> set[Node]:
+    return set(walk_nodes((*program.new_states, *program.emits)))
+
+
+def choose_saved(program: Program, adjoint: Adjoint) -> tuple[list[Node], list[Node]]:
+    """(values to save, operands to keep in rows): as few as the reverse step needs.
+
+    What is a new state, or cheaply made of what is kept, is computed again.
+    """
+    forward = _forward_nodes(program)
+    kept = {p for root in (*program.new_states, *program.emits) for _, p in pieces(root)}
+    operands = [p.operand for p in adjoint.products if p.operand.op not in LEAF]
+    kept.update(operands)
+    operands = [n for n in dict.fromkeys(operands) if n in forward]
+    needed: set[Node] = set()
+    for node in walk_nodes(adjoint.roots()):
+        if node not in forward:
+            needed.update(arg for arg in node.args if arg in forward)
+    needed.update(n for n in adjoint.roots() if n in forward)
+    order = [n for n in walk_nodes((*program.new_states, *program.emits)) if n in needed]
+    saved: list[Node] = []
+
+    def at_hand(node: Node) -> bool:
+        if node.op in LEAF or node in kept or node in saved:
+            return True
+        if node.op in ("matmul", "sum"):
+            return False
+        once = node.op not in _CHEAP and not (node.width == 1)
+        if once:
+            return all(arg.op in LEAF or arg in kept for arg in node.args)
+        return all(map(at_hand, node.args))
+
+    for cheap in (False, True):
+        for node in order:
+            if (node.op in _CHEAP) is cheap and not at_hand(node):
+                saved.append(node)
+    return saved, operands
+
+
+class Backward:
+    """The blocks of one reverse step, and what follows the walk: gradients of x, states, weights.
+
+    Attributes:
+        walk: blocks of a step, in order.
+        inputs: for each input, the blocks that finish its gradient over all rows.
+        initial: for each state, the blocks that give the gradient of the initial state.
+        weights: products for the gradients of matrices.
+        colsums: sums for the gradients of vectors.
+        slots: slots of each record buffer of gradients.
+    """
+
+    def __init__(self, program: Program, adjoint: Adjoint, forward: Forward) -> None:
+        self.program, self.adjoint, self.forward = program, adjoint, forward
+        self.known = _forward_nodes(program)
+        self.walk: dict[tuple[int, int], Block] = {}
+        self.homes: dict[Node, Place] = {}
+        self.records: dict[Node, Record] = {}
+        self.slots: dict[str, int] = {}
+        self.widths: dict[str, int] = {}
+        self.buffers: dict[str, tuple[str, int]] = {}
+        self.levels: dict[Node, int] = {}
+        self.pure: dict[Node, bool] = {}
+        self.carried: list[list[tuple[int, int, Node]]] = []
+        self.direct: list[list[tuple[int, int, Node]]] = []
+        for index, root in enumerate(adjoint.d_states):
+            self._part(index, root)
+        self._lay_out()
+        self.inputs = [self._input(j, node) for j, node in enumerate(adjoint.d_inputs)]
+        self.initial = [self._initial(i) for i in range(len(program.states))]
+        self._walk_sorted()
+
+    def _part(self, index: int, root: Node | None) -> None:
+        carried: list[tuple[int, int, Node]] = []
+        direct: list[tuple[int, int, Node]] = []
+        for start, piece in pieces(root) if root is not None else []:
+            parts = terms(piece)
+            wide = [p for p in parts if p.op == "matmul"]
+            carried += [(start, piece.width, p) for p in wide]
+            direct += [(start, piece.width, p) for p in parts if p.op != "matmul"]
+        self.carried.append(carried)
+        self.direct.append(direct)
+
+    # levels
+
+    def is_pure(self, node: Node) -> bool:
+        """Made of forward values alone."""
+        if node not in self.pure:
+            leaf = node.op in ("gradient", "emit_gradient")
+            self.pure[node] = not leaf and all(map(self.is_pure, node.args))
+        return self.pure[node]
+
+    def level(self, node: Node) -> int:
+        if node not in self.levels:
+            self.levels[node] = self._level(node)
+        return self.levels[node]
+
+    def _level(self, node: Node) -> int:
+        if node in self.known or (self.is_pure(node) and node.op not in ("matmul", "sum")):
+            return 0
+        if node.op in ("matmul", "sum"):
+            return self.level(node.args[0]) + 1
+        late = [a.width == 1 and node.width > 1 and self._sums(a) for a in node.args]
+        return max(
+            (self.level(a) + wait for a, wait in zip(node.args, late, strict=True)), default=0
+        )
+
+    def _sums(self, node: Node) -> bool:
+        """A value of width 1 that a pass accumulates."""
+        if node.op == "gradient":
+            return bool(self.carried[node.data[0]])
+        return node.op == "matmul"
+
+    # blocks
+
+    def _block(self, level: int, width: int) -> Block:
+        key = (level, width)
+        if key not in self.walk:
+            self.walk[key] = Block(f"b{level}_{width}", width)
+        return self.walk[key]
+
+    def _lay_out(self) -> None:
+        wanted = [p.d for p in self.adjoint.products] + [v.d for v in self.adjoint.vectors]
+        operands = [p.operand for p in self.adjoint.products]
+        roots = [n for n in self.adjoint.roots() if n not in self.known or n in wanted]
+        multiplied = [n.args[0] for n in walk_nodes(roots) if n.op == "matmul" and n not in self.known]
+        for node in dict.fromkeys([*wanted, *multiplied]):
+            self._slot(node)
+        for node, record in list(self.records.items()):
+            self._keep(node, record)
+        for node in operands:
+            if node not in self.known and node.op not in LEAF:
+                raise NotFusable("matmul", "", "a gradient that is itself an operand")
+        for index in range(len(self.program.states)):
+            self._keep_direct(index)
+        for index, root in enumerate(self.adjoint.d_inputs):
+            self._keep_input(index, root)
+        done: set[Node] = set()
+        while len(done) < len(self.homes):
+            for node, place in list(self.homes.items()):
+                if node not in done:
+                    done.add(node)
+                    self._keep(node, place)
+
+    def _slot(self, node: Node) -> None:
+        name = f"D{self.level(node)}_{node.width}"
+        slot = self.slots.get(name, 0)
+        self.slots[name], self.widths[name] = slot + 1, node.width
+        self.records[node] = Record(name, node.width, 0, slot)
+
+    def _keep_direct(self, index: int) -> None:
+        width = self.program.states[index]
+        views: dict[tuple[int, int], list[Node]] = {}
+        for start, size, node in self.direct[index]:
+            views.setdefault((start, size), []).append(node)
+        for start, size, _ in self.carried[index]:
+            views.setdefault((start, size), [])
+        if not views:
+            views[(0, width)] = []
+        for (start, size), nodes in views.items():
+            self._keep(_total(nodes, size), Place(f"C{index}", width, "local", start))
+
+    def _keep_input(self, index: int, root: Node | None) -> None:
+        for start, piece in pieces(root) if root is not None else []:
+            rest = [p for p in terms(piece) if p.op != "matmul"]
+            if rest:
+                place = Place(f"dU{index}", self.program.inputs[index], "cur", start)
+                self._keep(_total(rest, piece.width), place)
+
+    def _keep(self, node: Node, place: Place | Record) -> None:
+        if node.op == "sum":
+            assert isinstance(place, Place)
+            arg = node.args[0]
+            block = self._block(self.level(arg), arg.width)
+            self._visit(arg, block, self.level(arg))
+            block.sums.append((arg, place))
+            return
+        level = self.level(node)
+        block = self._block(level, node.width)
+        self._visit(node, block, level)
+        block.stores.append((node, place))
+
+    def _rows(self, node: Node) -> Place:
+        if node not in self.homes:
+            name = f"X{len(self.buffers)}"
+            self.buffers[name] = ("local", node.width)
+            self.homes[node] = Place(name, node.width, "local")
+        return self.homes[node]
+
+    def _visit(self, node: Node, block: Block, level: int) -> None:
+        if node in block.fetch or any(acc.node is node for acc in block.accs):
+            return
+        if node in self.known or node.op in LEAF:
+            self._read_back(node, block, level)
+        elif node.op == "sum":
+            block.fetch[node] = self._rows(node)
+        elif self.level(node) < level and not self.is_pure(node):
+            wide = node.width > 1 or self._sums(node)
+            block.fetch[node] = (
+                self.records[node] if node in self.records and wide else self._rows(node)
+            )
+        elif node.op == "matmul" or node.op == "gradient":
+            if node.width < block.width and self._sums(node):
+                block.fetch[node] = self._rows(node)
+            else:
+                self._accumulate(node, block)
+        elif node.op == "emit_gradient":
+            k, start = node.data
+            block.fetch[node] = Place(f"dE{k}", f"lddE{k}", "cur", start)
+        else:
+            for arg in node.args:
+                self._visit(arg, block, level)
+
+    def _read_back(self, node: Node, block: Block, level: int) -> None:
+        forward = self.forward
+        if node.op in ("state", "input"):
+            block.fetch[node] = forward.leaf(node)
+        elif node.op in ("vector", "const"):
+            return
+        elif node in forward.records:
+            block.fetch[node] = forward.records[node]
+        elif node in forward.homes and forward.homes[node].row == "cur":
+            block.fetch[node] = forward.homes[node]
+        elif node.op in ("matmul", "sum"):
+            raise NotFusable(node.op, "", "the reverse step needs what was not kept")
+        else:
+            for arg in node.args:
+                self._visit(arg, block, level)
+
+    def _accumulate(self, node: Node, block: Block) -> None:
+        start: tuple[Place, ...] = ()
+        found: list[tuple[Node, Matrix]] = []
+        row = "cur"
+        if node.op == "gradient":
+            index, first = node.data
+            width = self.program.states[index]
+            start = (
+                Place(f"dY{index}", f"lddY{index}", "cur", first),
+                Place(f"C{index}", width, "local", first),
+            )
+            found, row = self._arriving(index, first, node.width), "next"
+        else:
+            found = [(node.args[0], node.data)]
+        block.accs.append(Acc(node, start))
+        self._multiply(block, len(block.accs) - 1, found, row)
+
+    def _multiply(self, block: Block, acc: int, found: list[tuple[Node, Matrix]], row: str) -> None:
+        by_record: dict[str, list[tuple[Node, Matrix]]] = {}
+        for d, matrix in found:
+            by_record.setdefault(self.records[d].pointer, []).append((d, matrix))
+        for chosen in by_record.values():
+            chosen.sort(key=lambda pair: self.records[pair[0]].slot)
+            slots = tuple(
+                Record(r.pointer, r.width, 0, r.slot, "next" if row == "next" else "cur")
+                for r in (self.records[d] for d, _ in chosen)
+            )
+            name = f"W{block.name}_{len(block.groups)}"
+            matrices = tuple(matrix for _, matrix in chosen)
+            block.groups.append(Group(name, slots, (acc,), matrices))
+
+    def _arriving(self, index: int, first: int, width: int) -> list[tuple[Node, Matrix]]:
+        """The products that the following step leaves to units first..first+width of a state."""
+        found = []
+        for start, size, product in self.carried[index]:
+            if start + size <= first or first + width <= start:
+                continue
+            if not (start <= first and first + width <= start + size):
+                reason = "a state that is cut differently before and after the step"
+                raise NotFusable("state", "", reason)
+            matrix = narrow_outer(product.data, first - start, first - start + width)
+            found.append((product.args[0], matrix))
+        return found
+
+    # after the walk
+
+    def _input(self, index: int, root: Node | None) -> list[Block]:
+        width, blocks = self.program.inputs[index], []
+        for start, piece in pieces(root) if root is not None else []:
+            parts = terms(piece)
+            found = [(p.args[0], p.data) for p in parts if p.op == "matmul"]
+            if not found:
+                continue
+            place = Place(f"dU{index}", width, "cur", start)
+            direct = len(found) < len(parts)
+            block = Block(f"i{index}_{start}", piece.width)
+            block.accs.append(Acc(piece, (place,) if direct else ()))
+            self._multiply(block, 0, found, "cur")
+            block.stores.append((piece, place))
+            blocks.append(block)
+        return blocks
+
+    def _initial(self, index: int) -> list[Block]:
+        width = self.program.states[index]
+        views: dict[tuple[int, int], list[tuple[Node, Matrix]]] = {}
+        for start, size, product in self.carried[index]:
+            views.setdefault((start, size), []).append((product.args[0], product.data))
+        blocks = []
+        for (start, size), found in views.items():
+            node = found[0][0]
+            place = Place(f"C{index}", width, "local", start)
+            block = Block(f"s{index}_{start}", size)
+            block.accs.append(Acc(node, (place,)))
+            self._multiply(block, 0, found, "cur")
+            block.stores.append((node, place))
+            blocks.append(block)
+        return blocks
+
+    def _walk_sorted(self) -> None:
+        self.walk = dict(sorted(self.walk.items()))
+        self.weights = [
+            WeightProduct(p.matrix, self._operand(p.operand), self.records[p.d])
+            for p in self.adjoint.products
+        ]
+        self.colsums = [
+            Colsum(v.static, v.start, self.records[v.d]) for v in self.adjoint.vectors
+        ]
+
+    def _operand(self, node: Node) -> Place:
+        if node.op in ("state", "input"):
+            return self.forward.leaf(node)
+        if node in self.forward.homes and self.forward.homes[node].row == "cur":
+            return self.forward.homes[node]
+        raise NotFusable(node.op, "", "the operand of a product was not kept")
+
+
+def _total(nodes: list[Node], width: int) -> Node:
+    from functools import reduce
+
+    from ostinato.engine.algebra import add, const, widen
+
+    return widen(reduce(add, nodes), width) if nodes else const(0.0, width)

@@ -1,0 +1,182 @@
+"""Packing a batch: rows ordered by length, steps side by side, and who works on what.
+
+A reset in the middle of a row ends one sequence and begins another, so a kernel knows neither padding
+nor resets: only sequences of some length, the longest first.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+__all__ = ["Layout", "Ragged", "dense", "ragged"]
+
+# rows summed at once for the gradients of weights; 128 measured as good as any
+_CHUNK = 128
+
+
+@dataclass
+class Layout:
+    """Where the steps of a packed batch stand.
+
+    Attributes:
+        steps: [T + 1, 3] int64: first row of the step, first row of its old states (in a buffer
+            that begins with the B initial ones), how many sequences are live; a last line of none.
+        batch: B, sequences of at least one step.
+        rows: N, rows of all steps.
+        runs: [R, 3] int64: rows that stand side by side: first, first of the old states, how many.
+        chunks: [C + 1] int64: bounds of the runs that are summed together.
+        even: all sequences are of one length.
+    """
+
+    steps: Tensor
+    batch: int
+    rows: int
+    runs: Tensor
+    chunks: Tensor
+    even: bool
+    shares: dict[tuple[int, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    @property
+    def length(self) -> int:
+        return len(self.steps) - 1
+
+    def work(self, threads: int, most: int) -> tuple[Tensor, Tensor]:
+        """(row blocks [n, 2]: first row, how many; bounds of each thread's blocks)."""
+        key = (threads, most)
+        if key not in self.shares:
+            deal = _deal_even if self.even else _deal_ragged
+            self.shares[key] = deal(self.batch, threads, most)
+        return self.shares[key]
+
+
+@dataclass
+class Ragged:
+    """A batch of unlike lengths, and how to reach it from rows as the user has them.
+
+    Attributes:
+        layout: of the packed batch.
+        source: [N] index into x [T * B] of each packed row.
+        starts: [Bk] index of each sequence's first state in cat([state, reset_state]).
+        last: [Bk] packed row of each sequence's last step.
+        final: [B] for each user's row, the sequence that ends it, or Bk + row where it has none.
+        place: [T * B] packed row of each of the user's rows, or N for padding.
+    """
+
+    layout: Layout
+    source: Tensor
+    starts: Tensor
+    last: Tensor
+    final: Tensor
+    place: Tensor
+
+
+@functools.lru_cache(maxsize=256)
+def dense(T: int, B: int) -> Layout:
+    """All B sequences have T steps."""
+    first = torch.arange(T + 1) * B
+    live = torch.full((T + 1,), B)
+    live[T] = 0
+    bounds = torch.arange(0, T * B, _CHUNK)
+    size = (T * B - bounds).clamp(max=_CHUNK)
+    runs = torch.stack([bounds, bounds, size], 1)
+    chunks = torch.arange(len(runs) + 1)
+    return Layout(torch.stack([first, first, live], 1), B, T * B, runs, chunks, True)
+
+
+def ragged(
+    T: int, B: int, lengths: Tensor | None, reset: Tensor | None, reverse: bool
+) -> Ragged:
+    """Sequences of unlike lengths: rows cut at their ends and at their resets."""
+    whole = torch.full((B,), T) if lengths is None else lengths.to("cpu", torch.int64)
+    row, begin, size, fresh = _sequences(T, whole, reset, reverse)
+    order = torch.argsort(size, descending=True, stable=True)
+    row, begin, size, fresh = (part[order] for part in (row, begin, size, fresh))
+    count, longest = len(size), int(size[0]) if len(size) else 0
+    live = (size[None, :] > torch.arange(longest)[:, None]).sum(1)
+    first = torch.cat([live.new_zeros(1), live.cumsum(0)])
+    N = int(first[-1])
+    step = torch.repeat_interleave(torch.arange(longest), live)
+    rank = torch.arange(N) - first[step]
+    time = begin[rank] + (size[rank] - 1 - step if reverse else step)
+    layout = _layout(first, live, count, N)
+    source = time * B + row[rank]
+    place = torch.full((T * B,), N)
+    place[source] = torch.arange(N)
+    final = count + torch.arange(B)
+    ends = begin if reverse else begin + size
+    closing = (ends == 0) if reverse else (ends == whole[row])
+    final[row[closing]] = torch.arange(count)[closing]
+    last = first[:-1][size - 1] + torch.arange(count) if count else size
+    return Ragged(layout, source, row + B * fresh, last, final, place)
+
+
+def _sequences(
+    T: int, whole: Tensor, reset: Tensor | None, reverse: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(row, first step, length, 1 if it starts from the reset state) of each sequence."""
+    B = len(whole)
+    if reset is None:
+        row = torch.arange(B)[whole > 0]
+        return row, torch.zeros_like(row), whole[row], torch.zeros_like(row)
+    marks = reset.to("cpu", torch.bool) & (torch.arange(T)[:, None] < whole[None, :])
+    cut = torch.zeros(T + 1, B, dtype=torch.bool)
+    if reverse:
+        # walking back, a mark at t stands before step t: the sequence of later steps ends at t + 1
+        cut[1:] = marks
+        cut[0] = whole > 0
+    else:
+        cut[:T] = marks
+        cut[0] |= whole > 0
+    cut[whole, torch.arange(B)] = True
+    row, step = cut.t().nonzero(as_tuple=True)
+    same = row[1:] == row[:-1]
+    begin, end, row = step[:-1][same], step[1:][same], row[:-1][same]
+    fresh = marks[end - 1, row] if reverse else marks[begin, row]
+    return row, begin, end - begin, fresh.to(torch.int64)
+
+
+def _layout(first: Tensor, live: Tensor, count: int, N: int) -> Layout:
+    longest = len(live)
+    before = torch.zeros(longest + 1, dtype=torch.int64)
+    before[1:] = count + first[:longest]
+    steps = torch.stack([first, before, torch.cat([live, live.new_zeros(1)])], 1)
+    runs = steps[:longest].contiguous()
+    # runs that make up a chunk together
+    number = torch.div(first[:-1], _CHUNK, rounding_mode="floor")
+    edge = torch.ones(longest, dtype=torch.bool)
+    edge[1:] = number[1:] != number[:-1]
+    bounds = torch.cat([edge.nonzero()[:, 0], torch.tensor([longest])])
+    return Layout(steps, count, N, runs, bounds, False)
+
+
+def _deal_even(B: int, threads: int, most: int) -> tuple[Tensor, Tensor]:
+    """Neighbouring rows for each thread, at least three where a block of fewer would sum otherwise."""
+    threads = max(1, min(threads, B // 3)) if B > 2 else 1
+    blocks, shares = [], [0]
+    for thread in range(threads):
+        low, high = B * thread // threads, B * (thread + 1) // threads
+        blocks += _blocks(low, high, most)
+        shares.append(len(blocks))
+    return torch.tensor(blocks), torch.tensor(shares)
+
+
+def _blocks(low: int, high: int, most: int) -> list[tuple[int, int]]:
+    """Row blocks of about one size: many rows at once hide the latency of a sum, few do not."""
+    count = -(-(high - low) // most)
+    bounds = [low + (high - low) * n // count for n in range(count + 1)]
+    return [(a, b - a) for a, b in zip(bounds, bounds[1:], strict=False)]
+
+
+def _deal_ragged(B: int, threads: int, most: int) -> tuple[Tensor, Tensor]:
+    """Row blocks dealt in turn, so that each thread has long and short sequences."""
+    size = max(1, min(most, -(-B // threads)))
+    blocks = [(n, min(size, B - n)) for n in range(0, B, size)]
+    dealt, shares = [], [0]
+    for thread in range(threads):
+        dealt += blocks[thread::threads]
+        shares.append(len(dealt))
+    return torch.tensor(dealt), torch.tensor(shares)
