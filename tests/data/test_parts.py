@@ -20,7 +20,14 @@ def test_shares_are_of_the_whole_text_across_documents():
     documents = [Document("a" * 70), Document("b" * 30)]
     train, validation, held_out = split_documents(documents, (0.05, 0.1))
     assert [len("".join(texts(part))) for part in (train, validation, held_out)] == [85, 5, 10]
-    assert texts(train) == ["a" * 70, "b" * 15]
+    assert texts(train) == ["a" * 65, "b" * 20]
+    assert texts(held_out) == ["b" * 10]
+
+
+def test_training_part_leads_up_to_the_held_out_part():
+    text = "".join(map(chr, range(200)))
+    train, validation, held_out = split_documents([Document(text)], (0.1, 0.1))
+    assert texts(validation + train + held_out) == [text[:20], text[20:180], text[180:]]
 
 
 def test_nothing_held_out_gives_empty_parts():

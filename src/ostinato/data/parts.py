@@ -17,25 +17,28 @@ def split_documents(
 ) -> tuple[list[Document], list[Document], list[Document]]:
     """Cut a text, counted over all documents, into training, validation and held-out part.
 
+    The validation part comes first, the held-out part last. So the text before the held-out part
+    is trained on: where it ends in the middle of a story, a model that had to do without the
+    story's beginning would be scored on names that it has never seen.
+
     Args:
         documents: the text.
-        shares: of validation and held-out part; they come last, in this order.
+        shares: of validation and held-out part.
         whole: move a cut that falls inside a word to the end of its line or word.
 
     Example:
         >>> parts = split_documents([Document("abcdefghij")], (0.2, 0.1))
         >>> [[document.text for document in part] for part in parts]
-        [['abcdefg'], ['hi'], ['j']]
+        [['cdefghi'], ['ab'], ['j']]
     """
     validation, held_out = shares
     total = sum(len(document.text) for document in documents)
-    end = int(total * (1 - held_out))
-    cuts = [end - int(total * validation), end]
+    cuts = [int(total * validation), int(total * (1 - held_out))]
     if whole:
         cuts = [_between_words(documents, cut) for cut in cuts]
     seen, last = split_at(documents, cuts[1])
     first, middle = split_at(seen, cuts[0])
-    return first, middle, last
+    return middle, first, last
 
 
 def split_at(documents: Sequence[Document], position: int) -> tuple[list[Document], list[Document]]:

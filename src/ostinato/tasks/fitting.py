@@ -141,7 +141,7 @@ class Fitting:
         # a count needs no validation, so that it may learn from that part, too
         if self.validation is None:
             return self.train
-        tokens = np.concatenate([self.train.tokens, self.validation.tokens])
+        tokens = np.concatenate([self.validation.tokens, self.train.tokens])
         return replace(self.train, tokens=tokens)
 
 

@@ -80,9 +80,10 @@ class LanguageModel(SequenceModule):
     ) -> LanguageModel:
         """Fit a model to text, and score it on the part that was held out.
 
-        The end of the text (`held_out`, a tenth) is kept for the score; what comes before it
-        (`validation`) decides which weights are best and when to stop; the rest is trained on. Of
-        characters, the vocabulary is that of all three; of words and subwords, of the last.
+        The end of the text (`held_out`, a tenth) is kept for the score; its beginning
+        (`validation`, a twentieth) decides which weights are best and when to stop; the rest is
+        trained on. Of characters, the vocabulary is that of all three; of words and subwords, that
+        of what is trained on.
 
         Args:
             source: files, folders, "-", or the text itself; see `ostinato.data.text`.

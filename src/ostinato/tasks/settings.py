@@ -49,8 +49,8 @@ class DataSettings:
         separator: a text is cut into documents wherever this stands; None: each file is one.
         encoding: how the bytes of files spell characters.
         held_out: share of the text, at its end, that is kept for the final score.
-        validation: share of the text, before the held-out part, that decides which weights are
-            best and when to stop; 0: all is trained on, and the last weights are kept.
+        validation: share of the text, at its beginning, that decides which weights are best and
+            when to stop; 0: all is trained on, and the last weights are kept.
         batch_size: B, streams side by side.
         chunk_length: T, steps that gradients go back.
         shuffle: each epoch starts at another place of the text.
