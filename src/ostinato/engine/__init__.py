@@ -13,7 +13,7 @@ from ostinato.engine.calls import Call, State, Walk, split_result
 
 __all__ = ["Call", "State", "Walk", "engine", "run", "split_result"]
 
-_ENGINES = ("auto", "torch", "eager")
+_ENGINES = ("auto", "llvm", "torch", "eager")
 _chosen: ContextVar[str] = ContextVar("ostinato_engine", default="auto")
 
 
@@ -22,8 +22,9 @@ def engine(name: str) -> Iterator[None]:
     """Force an engine within a `with` block.
 
     Args:
-        name: "auto" takes the fastest that can run the cell; "torch" takes torch's own kernels for
-            the cells that equal them, else the reference; "eager" is the plain reference.
+        name: "auto" takes the fastest that can run the cell; "llvm" makes a kernel of its equations
+            (on a CPU), "torch" takes torch's own kernels for the cells that equal them, and both
+            take the reference where that cannot be; "eager" is the plain reference.
 
     Raises:
         ValueError: there is no engine of that name.
@@ -50,7 +51,11 @@ sys.modules[__name__].__class__ = _Room
 def run(call: Call) -> Walk:
     """Walk a cell over a sequence on the engine in force."""
     chosen = _chosen.get()
-    # on a CPU the set-up of a kernel costs several times a single step
-    single = chosen == "auto" and len(call.x) == 1 and call.x.device.type == "cpu"
-    found = None if chosen == "eager" or single else kernels.walk(call)
+    found = None
+    if chosen in ("auto", "llvm") and call.x.device.type == "cpu":
+        from ostinato.engine import fused
+
+        found = fused.walk(call)
+    if found is None and chosen in ("auto", "torch"):
+        found = kernels.walk(call)
     return eager.walk(call) if found is None else found

@@ -101,13 +101,20 @@ class Backward:
         self._walk_sorted()
 
     def _part(self, index: int, root: Node | None) -> None:
+        """Which products of a state's gradient are left to the step before, and which are not."""
         carried: list[tuple[int, int, Node]] = []
         direct: list[tuple[int, int, Node]] = []
-        for start, piece in pieces(root) if root is not None else []:
-            parts = terms(piece)
-            wide = [p for p in parts if p.op == "matmul"]
-            carried += [(start, piece.width, p) for p in wide]
-            direct += [(start, piece.width, p) for p in parts if p.op != "matmul"]
+        found = pieces(root) if root is not None else []
+        cuts = [(start, start + piece.width) for start, piece in found]
+        turned = all(
+            any(a <= start and start + piece.width <= b for a, b in cuts)
+            or all(b <= start or start + piece.width <= a for a, b in cuts)
+            for start, piece in pieces(self.program.new_states[index])
+        )
+        for start, piece in found:
+            for part in terms(piece):
+                later = turned and part.op == "matmul"
+                (carried if later else direct).append((start, piece.width, part))
         self.carried.append(carried)
         self.direct.append(direct)
 
@@ -153,7 +160,9 @@ class Backward:
         wanted = [p.d for p in self.adjoint.products] + [v.d for v in self.adjoint.vectors]
         operands = [p.operand for p in self.adjoint.products]
         roots = [n for n in self.adjoint.roots() if n not in self.known or n in wanted]
-        multiplied = [n.args[0] for n in walk_nodes(roots) if n.op == "matmul" and n not in self.known]
+        multiplied = [
+            n.args[0] for n in walk_nodes(roots) if n.op == "matmul" and n not in self.known
+        ]
         for node in dict.fromkeys([*wanted, *multiplied]):
             self._slot(node)
         for node, record in list(self.records.items()):
@@ -198,8 +207,7 @@ class Backward:
                 self._keep(_total(rest, piece.width), place)
 
     def _keep(self, node: Node, place: Place | Record) -> None:
-        if node.op == "sum":
-            assert isinstance(place, Place)
+        if node.op == "sum" and isinstance(place, Place):
             arg = node.args[0]
             block = self._block(self.level(arg), arg.width)
             self._visit(arg, block, self.level(arg))
@@ -294,9 +302,6 @@ class Backward:
         for start, size, product in self.carried[index]:
             if start + size <= first or first + width <= start:
                 continue
-            if not (start <= first and first + width <= start + size):
-                reason = "a state that is cut differently before and after the step"
-                raise NotFusable("state", "", reason)
             matrix = narrow_outer(product.data, first - start, first - start + width)
             found.append((product.args[0], matrix))
         return found
@@ -341,9 +346,7 @@ class Backward:
             WeightProduct(p.matrix, self._operand(p.operand), self.records[p.d])
             for p in self.adjoint.products
         ]
-        self.colsums = [
-            Colsum(v.static, v.start, self.records[v.d]) for v in self.adjoint.vectors
-        ]
+        self.colsums = [Colsum(v.static, v.start, self.records[v.d]) for v in self.adjoint.vectors]
 
     def _operand(self, node: Node) -> Place:
         if node.op in ("state", "input"):

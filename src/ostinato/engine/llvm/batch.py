@@ -87,9 +87,7 @@ def dense(T: int, B: int) -> Layout:
     return Layout(torch.stack([first, first, live], 1), B, T * B, runs, chunks, True)
 
 
-def ragged(
-    T: int, B: int, lengths: Tensor | None, reset: Tensor | None, reverse: bool
-) -> Ragged:
+def ragged(T: int, B: int, lengths: Tensor | None, reset: Tensor | None, reverse: bool) -> Ragged:
     """Sequences of unlike lengths: rows cut at their ends and at their resets."""
     whole = torch.full((B,), T) if lengths is None else lengths.to("cpu", torch.int64)
     row, begin, size, fresh = _sequences(T, whole, reset, reverse)

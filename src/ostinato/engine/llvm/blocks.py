@@ -210,9 +210,7 @@ class _Emitter:
                     row.append(self._first(acc.start, i, q, acc.node))
             self.accs.append(row)
 
-    def _first(
-        self, start: Sequence[Place | Record | Node], i: int, q: int, node: Node
-    ) -> str:
+    def _first(self, start: Sequence[Place | Record | Node], i: int, q: int, node: Node) -> str:
         total = None
         for source in start:
             if isinstance(source, Node):

@@ -167,5 +167,3 @@ def _write(key: str, code: bytes) -> None:
             Path(name).replace(folder / f"{key}.o")
         except OSError:
             Path(name).unlink(missing_ok=True)
-
-

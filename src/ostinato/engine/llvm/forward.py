@@ -202,9 +202,7 @@ class Forward:
             return True
         if node.op in ("matmul", "sum") or self.is_affine(node):
             return False
-        return node.width == 1 and all(
-            a.op == "sum" or self._plain(a) for a in node.args
-        )
+        return node.width == 1 and all(a.op == "sum" or self._plain(a) for a in node.args)
 
     def _accumulate(self, node: Node, block: Block) -> None:
         parts = self._terms(node)

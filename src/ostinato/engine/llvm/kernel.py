@@ -225,8 +225,10 @@ class Kernel:
         whole = count // abreast * abreast
         accs = len(group.accumulators)
         if isinstance(group.operand, Place):
-            inner, strips = group.inner, [(0, n, m, group.inner, 0)
-                                          for n, m in enumerate(group.matrices)]
+            inner, strips = (
+                group.inner,
+                [(0, n, m, group.inner, 0) for n, m in enumerate(group.matrices)],
+            )
         else:
             width, slots = group.operand[0].width, len(group.operand)
             unit_blocks = -(-width // lanes)
@@ -250,7 +252,15 @@ class Kernel:
                 )
 
     def _job(
-        self, packed: str, m: Matrix, outer: int, inner: int, to: int, lanes: int, rows: int, step: int
+        self,
+        packed: str,
+        m: Matrix,
+        outer: int,
+        inner: int,
+        to: int,
+        lanes: int,
+        rows: int,
+        step: int,
     ) -> tuple[int, ...]:
         stride = self.program.statics[m.static][1]
         if m.transposed:

@@ -17,7 +17,10 @@ __all__ = ["POINTWISE", "lower"]
 
 # 1/k! from k = 2 up: the Taylor polynomial's remainder at |r| <= log(2)/2 is below the rounding
 _TERMS = {"float": 6, "double": 13}
-_SPLIT = {"float": (0.693359375, -2.12194440e-4), "double": (6.93145751953125e-1, 1.42860682030941723212e-6)}
+_SPLIT = {
+    "float": (0.693359375, -2.12194440e-4),
+    "double": (6.93145751953125e-1, 1.42860682030941723212e-6),
+}
 _CLAMP = {"float": (-104.0, 89.0), "double": (-746.0, 710.0)}
 _TANH_CLAMP = {"float": 10.0, "double": 20.0}
 
@@ -175,9 +178,7 @@ def _remainder(f: Function, a: str, b: str) -> str:
     m = f.module
     r = f.binary("frem", a, b)
     product = f.binary("fmul", r, b)
-    return f.select(
-        f.floats("olt", product, m.splat(0.0)), f.binary("fadd", r, b), r
-    )
+    return f.select(f.floats("olt", product, m.splat(0.0)), f.binary("fadd", r, b), r)
 
 
 def _erf(f: Function, x: str) -> str:

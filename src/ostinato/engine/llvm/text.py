@@ -256,9 +256,7 @@ class Function:
 
     def select(self, mask: str, yes: str, no: str) -> str:
         m = self.module
-        return self.let(
-            f"select <{m.lanes} x i1> {mask}, {m.vector} {yes}, {m.vector} {no}"
-        )
+        return self.let(f"select <{m.lanes} x i1> {mask}, {m.vector} {yes}, {m.vector} {no}")
 
     # control flow
 

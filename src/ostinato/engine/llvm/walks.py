@@ -86,9 +86,7 @@ def emit_walk(
     module: Module, frame: Frame, name: str, blocks: Sequence[Block], most: int, *, back: bool
 ) -> None:
     """Emit the worker that walks all steps, from the first or (`back`) from the last."""
-    families = [
-        _Family(module, frame, block, range(1, most + 1), split=True) for block in blocks
-    ]
+    families = [_Family(module, frame, block, range(1, most + 1), split=True) for block in blocks]
     f = Function(module, name, WORKER)
     params, thread, _ = f.arguments
     word = {n: f.word(params, frame.index(n)) for n in ("T", "lone")}

@@ -92,9 +92,7 @@ def _transpose(f: Function, rows: list[str]) -> list[str]:
         for a, b in zip(rows[: lanes // 2], rows[lanes // 2 :], strict=True):
             for pick in picks:
                 new.append(
-                    f.let(
-                        f"shufflevector {m.vector} {a}, {m.vector} {b}, <{lanes} x i32> <{pick}>"
-                    )
+                    f.let(f"shufflevector {m.vector} {a}, {m.vector} {b}, <{lanes} x i32> <{pick}>")
                 )
         rows = new
     return rows
@@ -208,11 +206,11 @@ class _Work:
     ) -> None:
         f, matrix, operand = self.f, product.matrix, product.operand
         record, record_stride = self._record(product.record)
-        source = f.at(
-            f.pointer(self.params, self.frame.index(operand.pointer)), operand.column
-        )
-        stride: Int = operand.stride if isinstance(operand.stride, int) else f.word(
-            self.params, self.frame.index(operand.stride)
+        source = f.at(f.pointer(self.params, self.frame.index(operand.pointer)), operand.column)
+        stride: Int = (
+            operand.stride
+            if isinstance(operand.stride, int)
+            else f.word(self.params, self.frame.index(operand.stride))
         )
         target = f.pointer(self.params, self.frame.index(f"dS{matrix.static}"))
         target_stride = f.word(self.params, self.frame.index(f"wS{matrix.static}"))
@@ -236,9 +234,7 @@ class _Work:
                     ("i64", self.last),
                     ("i64", 1 if operand.row == "prev" else 0),
                 ]
-                f.switch(
-                    str(rows), sizes, lambda n: f.call(blocks[(n, vectors, masked)], *args)
-                )
+                f.switch(str(rows), sizes, lambda n: f.call(blocks[(n, vectors, masked)], *args))
 
             f.loop(0, self.there, lanes, step=sizes[-1])
 
@@ -282,5 +278,3 @@ def _emit_tile(module: Module, name: str, rows: int, vectors: int, masked: bool)
             f.store(f.binary("fadd", f.load(at, masks[j]), sums[i * vectors + j]), at, masks[j])
     f.finish()
     return name
-
-

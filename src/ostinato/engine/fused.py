@@ -1,0 +1,282 @@
+"""The fused engine on a CPU: from a call to a kernel's packed batch and back."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ostinato.engine.calls import Call, State, Walk
+from ostinato.engine.expressions import Program
+from ostinato.engine.llvm.batch import Ragged, dense, ragged
+from ostinato.engine.llvm.compile import host_target
+from ostinato.engine.llvm.kernel import Kernel
+from ostinato.engine.llvm.launch import Job, run
+from ostinato.engine.llvm.text import Target
+from ostinato.engine.recurrence import NotFusable, Recurrence
+from ostinato.engine.trace import trace
+
+__all__ = ["EngineWarning", "fit_for", "recurrence_of", "walk"]
+
+
+class EngineWarning(UserWarning):
+    """A cell runs on the plain reference, correct and slower; the message says why."""
+
+
+_lock = threading.RLock()
+_traces: weakref.WeakKeyDictionary[nn.Module, dict[Any, Recurrence | NotFusable]] = (
+    weakref.WeakKeyDictionary()
+)
+_kernels: dict[tuple[str, bool, torch.dtype, Target], Kernel | NotFusable] = {}
+_own = frozenset(nn.Module().__dict__)
+# below this many multiply-adds in a step the threads' meeting costs more than they save
+_SMALL = 20_000
+
+
+def walk(call: Call, *, target: str = "") -> Walk | None:
+    """Walk the sequence in one call of a kernel, or return None where none will do.
+
+    A cell that cannot be fused is named in one `EngineWarning`.
+    """
+    if not fit_for(call):
+        return None
+    if torch.is_autocast_enabled("cpu"):
+        with torch.autocast("cpu", enabled=False):
+            return walk(_widened(call), target=target)
+    found = recurrence_of(call.cell, call.x, call.state)
+    if isinstance(found, NotFusable):
+        return None
+    statics = found.statics(call.cell, call.parameters)
+    if any(s.dtype != call.x.dtype or s.device.type != "cpu" for s in statics):
+        return None
+    statics = tuple(s.contiguous() for s in statics)
+    train = torch.is_grad_enabled() and any(
+        t.requires_grad for t in (call.x, *call.state, *statics, *(call.reset_state or ()))
+    )
+    kernel = _kernel(found, call.cell, train, call.x.dtype, host_target(target))
+    if isinstance(kernel, NotFusable):
+        return None
+    return _Call(call, found, kernel, statics).walk()
+
+
+def fit_for(call: Call) -> bool:
+    """Whether the tensors are of a kind that this engine takes."""
+    tensors = (call.x, *call.state)
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return False
+    plain = all(type(t) in (Tensor, nn.Parameter) and t.device.type == "cpu" for t in tensors)
+    if not plain or call.x.dim() != 3 or call.x.numel() == 0 or call.x.shape[1] == 0:
+        return False
+    if torch.is_autocast_enabled("cpu"):
+        return all(t.is_floating_point() for t in tensors)
+    dtype = call.x.dtype
+    return dtype in (torch.float32, torch.float64) and all(t.dtype == dtype for t in call.state)
+
+
+def _widened(call: Call) -> Call:
+    """The call in float32, whatever autocast made of its tensors."""
+    from dataclasses import replace
+
+    def wide(state: State | None) -> State | None:
+        return None if state is None else tuple(part.float() for part in state)
+
+    state = wide(call.state)
+    assert state is not None
+    return replace(call, x=call.x.float(), state=state, reset_state=wide(call.reset_state))
+
+
+def recurrence_of(cell: nn.Module, x: Tensor, state: State) -> Recurrence | NotFusable:
+    """The cell's equations, read once for every form that it takes."""
+    key = _fingerprint(cell, x, state)
+    forms = _traces.get(cell)
+    found = None if forms is None else forms.get(key)
+    if found is None:
+        with _lock:
+            found = _read(cell, x, state)
+            _traces.setdefault(cell, {})[key] = found
+    return found
+
+
+def _read(cell: nn.Module, x: Tensor, state: State) -> Recurrence | NotFusable:
+    if any(module._forward_hooks or module._forward_pre_hooks for module in cell.modules()):
+        return NotFusable("hook", "", "a hook on the cell has to see every step")
+    try:
+        with torch.inference_mode(False), torch.no_grad():
+            return trace(cell, _blank(x), tuple(map(_blank, state)))
+    except NotFusable as error:
+        _warn(cell, error)
+        return error
+
+
+def _blank(like: Tensor) -> Tensor:
+    return torch.zeros(1, like.shape[-1], dtype=like.dtype)
+
+
+def _warn(cell: nn.Module, error: NotFusable) -> None:
+    warnings.warn(
+        f"{type(cell).__name__} runs on the plain reference, correct and slower: {error}. "
+        "See ostinato.explain(cell).",
+        EngineWarning,
+        stacklevel=6,
+    )
+
+
+def _fingerprint(cell: nn.Module, x: Tensor, state: State) -> tuple[Any, ...]:
+    """All that tracing takes for fixed: types, modes, plain attributes, shapes of parameters."""
+    told: list[Any] = [x.shape[-1], x.dtype, *(part.shape[-1] for part in state)]
+    for module in cell.modules():
+        told.append(type(module))
+        for name, value in module.__dict__.items():
+            if name not in _own:
+                told.append(value if type(value) in (int, float, bool, str) else _told(value))
+        told.append(module.training)
+        for parameter in module._parameters.values():
+            told.append(None if parameter is None else parameter.shape)
+        told.append(len(module._forward_hooks) + len(module._forward_pre_hooks))
+    return tuple(told)
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, (tuple, list)) and all(type(v) in (int, float, bool, str) for v in value):
+        return tuple(value)
+    return id(value)
+
+
+def _kernel(
+    found: Recurrence, cell: nn.Module, train: bool, dtype: torch.dtype, target: Target
+) -> Kernel | NotFusable:
+    key = (found.key(), train, dtype, target)
+    kernel = _kernels.get(key)
+    if kernel is None:
+        with _lock:
+            kernel = _kernels.get(key)
+            if kernel is None:
+                try:
+                    kernel = Kernel(found.program, train=train, dtype=dtype, target=target)
+                except NotFusable as error:
+                    _warn(cell, error)
+                    kernel = error
+                _kernels[key] = kernel
+    return kernel
+
+
+def _threads(program: Program, rows: int, steps: int) -> int:
+    work = sum(rows_ * columns for rows_, *rest in program.statics for columns in rest)
+    if rows < 6 or rows * work < _SMALL or rows * work * steps < 10 * _SMALL:
+        return 1
+    return torch.get_num_threads()
+
+
+class _Call:
+    """One call on its way through a kernel."""
+
+    def __init__(
+        self, call: Call, found: Recurrence, kernel: Kernel, statics: tuple[Tensor, ...]
+    ) -> None:
+        self.call, self.found, self.kernel, self.statics = call, found, kernel, statics
+        self.T, self.B = call.x.shape[:2]
+        states = range(len(call.state))
+        after = () if found.after is None else found.after.rows
+        wanted = {i for kind, i in (found.output, *after) if kind == "state"}
+        self.wanted = tuple(i for i in states if i in wanted or call.all_states)
+
+    def walk(self) -> Walk:
+        call = self.call
+        if call.lengths is None and call.reset is None:
+            return self._dense()
+        packed = ragged(self.T, self.B, call.lengths, call.reset, call.reverse)
+        if packed.layout.batch == 0:
+            return self._nothing(packed)
+        return self._ragged(packed)
+
+    def _dense(self) -> Walk:
+        T, B, call = self.T, self.B, self.call
+        x = call.x.flip(0) if call.reverse else call.x
+        rows = x.reshape(T * B, x.shape[2])
+        inputs = self._inputs(rows)
+        layout = dense(T, B)
+        job = Job(self.kernel, layout, self.wanted, _threads(self.kernel.program, B, T))
+        state = tuple(s.contiguous() for s in call.state)
+        sequences, emits, finals = run(job, None, inputs, self.statics, state)
+        shape = self.found.output_shape
+        output = self._output(rows, inputs, sequences, emits).view(T, B, *shape)
+        states = None
+        if call.all_states:
+            states = tuple(s.view(T, B, -1) for s in sequences)
+        if call.reverse:
+            output = output.flip(0)
+            states = states and tuple(s.flip(0) for s in states)
+        return Walk(output, tuple(finals), states)
+
+    def _ragged(self, packed: Ragged) -> Walk:
+        T, B, call = self.T, self.B, self.call
+        rows = call.x.reshape(T * B, -1).index_select(0, packed.source)
+        inputs = self._inputs(rows)
+        reset = call.reset_state or ()
+        given = (
+            call.state
+            if not reset
+            else tuple(torch.cat(pair) for pair in zip(call.state, reset, strict=True))
+        )
+        state = tuple(s.index_select(0, packed.starts) for s in given)
+        layout = packed.layout
+        threads = _threads(self.kernel.program, layout.batch, layout.length)
+        job = Job(self.kernel, layout, self.wanted, threads)
+        sequences, emits, finals = run(job, packed.last, inputs, self.statics, state)
+        shape = self.found.output_shape
+        packed_output = self._output(rows, inputs, sequences, emits)
+        output = self._unpack(packed_output, packed).view(T, B, *shape)
+        final = tuple(
+            torch.cat(pair).index_select(0, packed.final)
+            for pair in zip(finals, call.state, strict=True)
+        )
+        states = None
+        if call.all_states:
+            states = tuple(self._unpack(s, packed).view(T, B, -1) for s in sequences)
+        return Walk(output, final, states)
+
+    def _unpack(self, rows: Tensor, packed: Ragged) -> Tensor:
+        """[T * B, ...] from packed rows; zeros in the padding."""
+        zero = rows.new_zeros(1, *rows.shape[1:])
+        return torch.cat([rows, zero]).index_select(0, packed.place)
+
+    def _nothing(self, packed: Ragged) -> Walk:
+        call, T, B = self.call, self.T, self.B
+        output = call.x.new_zeros(T, B, *self.found.output_shape)
+        states = tuple(s.new_zeros(T, *s.shape) for s in call.state)
+        return Walk(output, call.state, states if call.all_states else None)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return self.found.tensors(self.call.cell, self.call.parameters)
+
+    def _inputs(self, rows: Tensor) -> Sequence[Tensor]:
+        before = self.found.before
+        if before is None:
+            return [rows if rows.stride(1) == 1 else rows.contiguous()]
+        made = before([rows], self._tensors())
+        return [part.reshape(len(rows), -1).contiguous() for part in made]
+
+    def _output(
+        self,
+        rows: Tensor,
+        inputs: Sequence[Tensor],
+        sequences: Sequence[Tensor],
+        emits: Sequence[Tensor],
+    ) -> Tensor:
+        kind, index = self.found.output
+        if kind == "state":
+            return sequences[self.wanted.index(index)]
+        if kind == "emit":
+            return emits[index]
+        assert self.found.after is not None
+        sources = {"x": [rows], "input": inputs, "emit": emits}
+        given = [
+            sequences[self.wanted.index(i)] if k == "state" else sources[k][i]
+            for k, i in self.found.after.rows
+        ]
+        return self.found.after(given, self._tensors())[0]
