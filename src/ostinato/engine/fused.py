@@ -142,8 +142,14 @@ def _fingerprint(cell: nn.Module, x: Tensor, state: State) -> tuple[Any, ...]:
 
 
 def _told(value: Any) -> Any:
-    if isinstance(value, (tuple, list)) and all(type(v) in (int, float, bool, str) for v in value):
-        return tuple(value)
+    """A value that stands for an attribute: containers by what they hold, the rest by identity."""
+    kind = type(value)
+    if kind in (int, float, bool, str) or value is None:
+        return value
+    if kind is tuple or kind is list:
+        return tuple(map(_told, value))
+    if kind is dict:
+        return tuple((name, _told(part)) for name, part in value.items())
     return id(value)
 
 
