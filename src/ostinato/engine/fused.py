@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import warnings
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -29,13 +30,47 @@ class EngineWarning(UserWarning):
 
 
 _lock = threading.RLock()
-_traces: weakref.WeakKeyDictionary[nn.Module, dict[Any, Recurrence | NotFusable]] = (
-    weakref.WeakKeyDictionary()
-)
+_forms: weakref.WeakKeyDictionary[nn.Module, dict[Any, _Form]] = weakref.WeakKeyDictionary()
 _kernels: dict[tuple[str, bool, torch.dtype, Target], Kernel | NotFusable] = {}
 _own = frozenset(nn.Module().__dict__)
-# below this many multiply-adds in a step the threads' meeting costs more than they save
-_SMALL = 20_000
+# below this many multiply-adds the threads' meeting costs more than they save
+_SMALL = 1_500_000
+
+
+class _Form:
+    """What is known of a cell in one of its forms: its equations, and its kernels."""
+
+    def __init__(self, found: Recurrence | NotFusable) -> None:
+        self.found = found
+        self.kernels: dict[tuple[bool, Target], Kernel | NotFusable] = {}
+        self.paths: list[tuple[tuple[str, ...], str]] = []
+        if isinstance(found, Recurrence):
+            split = [name.split(".") for name in found.static.names]
+            self.paths = [(tuple(path[:-1]), path[-1]) for path in split]
+
+    def statics(
+        self, cell: nn.Module, parameters: Mapping[str, Tensor] | None
+    ) -> tuple[Tensor, ...]:
+        """The static tensors, the short way where they are parameters as they stand."""
+        found = self.found
+        assert isinstance(found, Recurrence)
+        if found.static.identity:
+            with contextlib.suppress(KeyError):
+                if parameters is not None:
+                    return tuple(parameters[name] for name in found.static.names)
+                return tuple(_reach(cell, path, name) for path, name in self.paths)
+        return found.statics(cell, parameters)
+
+
+def _reach(module: nn.Module, path: tuple[str, ...], name: str) -> Tensor:
+    for part in path:
+        inner = module._modules[part]
+        assert inner is not None
+        module = inner
+    tensor = module._parameters.get(name)
+    if tensor is None:
+        raise KeyError(name)
+    return tensor
 
 
 def walk(call: Call, *, target: str = "") -> Walk | None:
@@ -48,20 +83,28 @@ def walk(call: Call, *, target: str = "") -> Walk | None:
     if torch.is_autocast_enabled("cpu"):
         with torch.autocast("cpu", enabled=False):
             return walk(_widened(call), target=target)
-    found = recurrence_of(call.cell, call.x, call.state)
+    form = _form_of(call.cell, call.x, call.state)
+    found = form.found
     if isinstance(found, NotFusable):
         return None
-    statics = found.statics(call.cell, call.parameters)
-    if any(s.dtype != call.x.dtype or s.device.type != "cpu" for s in statics):
+    statics = form.statics(call.cell, call.parameters)
+    dtype = call.x.dtype
+    if any(s.dtype != dtype or s.device.type != "cpu" for s in statics):
         return None
-    statics = tuple(s.contiguous() for s in statics)
-    train = torch.is_grad_enabled() and any(
-        t.requires_grad for t in (call.x, *call.state, *statics, *(call.reset_state or ()))
-    )
-    kernel = _kernel(found, call.cell, train, call.x.dtype, host_target(target))
+    statics = tuple(s if s.is_contiguous() else s.contiguous() for s in statics)
+    train = torch.is_grad_enabled() and _needs_gradient(call, statics)
+    at = host_target(target)
+    kernel = form.kernels.get((train, at))
+    if kernel is None:
+        kernel = form.kernels[(train, at)] = _kernel(found, call.cell, train, dtype, at)
     if isinstance(kernel, NotFusable):
         return None
     return _Call(call, found, kernel, statics).walk()
+
+
+def _needs_gradient(call: Call, statics: tuple[Tensor, ...]) -> bool:
+    tensors = (call.x, *call.state, *statics, *(call.reset_state or ()))
+    return any(tensor.requires_grad for tensor in tensors)
 
 
 def fit_for(call: Call) -> bool:
@@ -92,14 +135,18 @@ def _widened(call: Call) -> Call:
 
 def recurrence_of(cell: nn.Module, x: Tensor, state: State) -> Recurrence | NotFusable:
     """The cell's equations, read once for every form that it takes."""
+    return _form_of(cell, x, state).found
+
+
+def _form_of(cell: nn.Module, x: Tensor, state: State) -> _Form:
     key = _fingerprint(cell, x, state)
-    forms = _traces.get(cell)
-    found = None if forms is None else forms.get(key)
-    if found is None:
+    forms = _forms.get(cell)
+    form = None if forms is None else forms.get(key)
+    if form is None:
         with _lock:
-            found = _read(cell, x, state)
-            _traces.setdefault(cell, {})[key] = found
-    return found
+            form = _Form(_read(cell, x, state))
+            _forms.setdefault(cell, {})[key] = form
+    return form
 
 
 def _read(cell: nn.Module, x: Tensor, state: State) -> Recurrence | NotFusable:
@@ -135,8 +182,7 @@ def _fingerprint(cell: nn.Module, x: Tensor, state: State) -> tuple[Any, ...]:
             if name not in _own:
                 told.append(value if type(value) in (int, float, bool, str) else _told(value))
         told.append(module.training)
-        for parameter in module._parameters.values():
-            told.append(None if parameter is None else parameter.shape)
+        told += [p if p is None else p.shape for p in module._parameters.values()]
         told.append(len(module._forward_hooks) + len(module._forward_pre_hooks))
     return tuple(told)
 
@@ -171,11 +217,9 @@ def _kernel(
     return kernel
 
 
-def _threads(program: Program, rows: int, steps: int) -> int:
-    work = sum(rows_ * columns for rows_, *rest in program.statics for columns in rest)
-    if rows < 6 or rows * work < _SMALL or rows * work * steps < 10 * _SMALL:
-        return 1
-    return torch.get_num_threads()
+def _threads(program: Program, rows: int) -> int:
+    work = sum(shape[0] * shape[1] for shape in program.statics if len(shape) == 2)
+    return 1 if rows * work < _SMALL else torch.get_num_threads()
 
 
 class _Call:
@@ -206,7 +250,7 @@ class _Call:
         rows = x.reshape(T * B, x.shape[2])
         inputs = self._inputs(rows)
         layout = dense(T, B)
-        job = Job(self.kernel, layout, self.wanted, _threads(self.kernel.program, B, T))
+        job = Job(self.kernel, layout, self.wanted, _threads(self.kernel.program, T * B))
         state = tuple(s.contiguous() for s in call.state)
         sequences, emits, finals = run(job, None, inputs, self.statics, state)
         shape = self.found.output_shape
@@ -231,7 +275,7 @@ class _Call:
         )
         state = tuple(s.index_select(0, packed.starts) for s in given)
         layout = packed.layout
-        threads = _threads(self.kernel.program, layout.batch, layout.length)
+        threads = _threads(self.kernel.program, layout.rows)
         job = Job(self.kernel, layout, self.wanted, threads)
         sequences, emits, finals = run(job, packed.last, inputs, self.statics, state)
         shape = self.found.output_shape

@@ -26,7 +26,26 @@ from ostinato.engine.recurrence import NotFusable
 
 __all__ = ["Backward", "choose_saved"]
 
-_CHEAP = frozenset("add sub mul neg abs sign relu where gt ge lt le eq ne minimum maximum".split())
+_CHEAP = frozenset(
+    [
+        "add",
+        "sub",
+        "mul",
+        "neg",
+        "abs",
+        "sign",
+        "relu",
+        "where",
+        "gt",
+        "ge",
+        "lt",
+        "le",
+        "eq",
+        "ne",
+        "minimum",
+        "maximum",
+    ]
+)
 
 
 def _forward_nodes(program: Program) -> set[Node]:

@@ -1,13 +1,15 @@
 """Packing a batch: rows ordered by length, steps side by side, and who works on what.
 
-A reset in the middle of a row ends one sequence and begins another, so a kernel knows neither padding
-nor resets: only sequences of some length, the longest first.
+A reset in the middle of a row ends one sequence and begins another, so a kernel knows neither
+padding nor resets: only sequences of some length, the longest first.
 """
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,6 +32,8 @@ class Layout:
         runs: [R, 3] int64: rows that stand side by side: first, first of the old states, how many.
         chunks: [C + 1] int64: bounds of the runs that are summed together.
         even: all sequences are of one length.
+        shares: row blocks by (threads, most rows of a block), as asked for.
+        plans: what calls of this shape have in common, likewise.
     """
 
     steps: Tensor
@@ -39,6 +43,7 @@ class Layout:
     chunks: Tensor
     even: bool
     shares: dict[tuple[int, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
+    plans: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def length(self) -> int:
@@ -152,12 +157,13 @@ def _layout(first: Tensor, live: Tensor, count: int, N: int) -> Layout:
 
 
 def _deal_even(B: int, threads: int, most: int) -> tuple[Tensor, Tensor]:
-    """Neighbouring rows for each thread, at least three where a block of fewer would sum otherwise."""
-    threads = max(1, min(threads, B // 3)) if B > 2 else 1
-    blocks, shares = [], [0]
+    """Neighbouring rows for each thread; none for some where there are few."""
+    busy = max(1, min(threads, B // 3)) if B > 2 else 1
+    blocks: list[tuple[int, int]] = []
+    shares = [0]
     for thread in range(threads):
-        low, high = B * thread // threads, B * (thread + 1) // threads
-        blocks += _blocks(low, high, most)
+        if thread < busy:
+            blocks += _blocks(B * thread // busy, B * (thread + 1) // busy, most)
         shares.append(len(blocks))
     return torch.tensor(blocks), torch.tensor(shares)
 
@@ -166,14 +172,15 @@ def _blocks(low: int, high: int, most: int) -> list[tuple[int, int]]:
     """Row blocks of about one size: many rows at once hide the latency of a sum, few do not."""
     count = -(-(high - low) // most)
     bounds = [low + (high - low) * n // count for n in range(count + 1)]
-    return [(a, b - a) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [(a, b - a) for a, b in pairwise(bounds)]
 
 
 def _deal_ragged(B: int, threads: int, most: int) -> tuple[Tensor, Tensor]:
     """Row blocks dealt in turn, so that each thread has long and short sequences."""
     size = max(1, min(most, -(-B // threads)))
     blocks = [(n, min(size, B - n)) for n in range(0, B, size)]
-    dealt, shares = [], [0]
+    dealt: list[tuple[int, int]] = []
+    shares = [0]
     for thread in range(threads):
         dealt += blocks[thread::threads]
         shares.append(len(dealt))

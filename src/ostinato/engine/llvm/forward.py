@@ -186,9 +186,11 @@ class Forward:
             block.fetch[node] = self.leaf(node)
         elif node.op in ("vector", "const"):
             return
-        elif node.op == "sum" or (self.level(node) < level and not self._plain(node)):
-            block.fetch[node] = self._give_rows(node, "local")
-        elif node.width == 1 and block.width > 1 and self.is_affine(node):
+        elif (
+            node.op == "sum"
+            or (self.level(node) < level and not self._plain(node))
+            or (node.width == 1 and block.width > 1 and self.is_affine(node))
+        ):
             block.fetch[node] = self._give_rows(node, "local")
         elif self.is_affine(node):
             self._accumulate(node, block)

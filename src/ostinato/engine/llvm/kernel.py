@@ -21,7 +21,7 @@ from ostinato.engine.llvm.weights import emit_pack, emit_weight_gradients
 __all__ = ["Kernel", "Packing"]
 
 # numbers that every call sets
-_NUMBERS = ("T", "B", "N", "lone", "threads", "job_count", "chunk_count")
+_NUMBERS = ("T", "first", "last", "B", "N", "lone", "threads", "job_count", "chunk_count")
 _TABLES = ("steps", "blocks", "shares", "jobs", "runs", "chunks")
 
 
@@ -122,13 +122,14 @@ class Kernel:
 
     def _emit(self) -> None:
         emit_pack(self.module, self.frame, "pack")
+        self._entry("pack_all", ["pack"])
         walk = list(self.forward.walk.values())
         self.packing = self._pack([*self.forward.flat, *walk])
         for block in self.forward.flat:
-            emit_flat(self.module, self.frame, f"all_{block.name}", block, "N")
+            emit_flat(self.module, self.frame, f"all_{block.name}", block)
         emit_walk(self.module, self.frame, "walk", walk, self.most, back=False)
         flats = [f"all_{block.name}" for block in self.forward.flat]
-        self._entry("forward", ["pack", *flats, "walk"])
+        self._entry("forward", [*flats, "walk"])
         if self.backward is not None:
             self._emit_back(self.backward)
 
@@ -138,13 +139,13 @@ class Kernel:
         self.back_packing = self._pack([*walk, *initial])
         emit_walk(self.module, self.frame, "walk_back", walk, self.most, back=True)
         for block in initial:
-            emit_flat(self.module, self.frame, f"all_{block.name}", block, "B")
+            emit_flat(self.module, self.frame, f"all_{block.name}", block, start=True)
         starts = [f"all_{block.name}" for block in initial]
         self._entry("backward", ["pack", "walk_back", *starts])
         self.input_packings = [self._pack(blocks) for blocks in back.inputs]
         for index, blocks in enumerate(back.inputs):
             for block in blocks:
-                emit_flat(self.module, self.frame, f"all_{block.name}", block, "N")
+                emit_flat(self.module, self.frame, f"all_{block.name}", block)
             if blocks:
                 self._entry(f"input{index}", ["pack", *(f"all_{b.name}" for b in blocks)])
         self._emit_weights(back)

@@ -2,54 +2,26 @@
 
 from __future__ import annotations
 
-import threading
-from collections import defaultdict
+import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ostinato.engine.llvm.batch import Layout
-from ostinato.engine.llvm.kernel import Kernel, Packing
+from ostinato.engine.llvm.kernel import Kernel
+from ostinato.engine.llvm.plan import Plan, plan_of
+from ostinato.engine.llvm.pool import pool
+from ostinato.engine.second import gradients
 
-__all__ = ["Job", "Pool", "run"]
-
-
-class Pool:
-    """Buffers used again: fresh pages cost as much as the arithmetic."""
-
-    limit = 1 << 30
-
-    def __init__(self) -> None:
-        self._free: defaultdict[tuple[int, torch.dtype, str], list[Tensor]] = defaultdict(list)
-        self._held = 0
-        self._lock = threading.Lock()
-
-    def take(self, size: int, dtype: torch.dtype, *, zero: bool = False, key: str = "") -> Tensor:
-        """A buffer; with `zero` what nobody writes is zero, among takers of one key."""
-        with self._lock:
-            free = self._free.get((size, dtype, key))
-            if free:
-                self._held -= size
-                return free.pop()
-        make = torch.zeros if zero else torch.empty
-        with torch.inference_mode(False):
-            return make(size, dtype=dtype)
-
-    def give(self, buffer: Tensor, key: str = "") -> None:
-        with self._lock:
-            if self._held + buffer.numel() > self.limit // 4:
-                self._free.clear()
-                self._held = 0
-            self._held += buffer.numel()
-            self._free[(buffer.numel(), buffer.dtype, key)].append(buffer)
+__all__ = ["Job", "run"]
 
 
-pool = Pool()
-
-
-@dataclass
+@dataclass(frozen=True)
 class Job:
     """What a kernel is run on.
 
@@ -66,237 +38,312 @@ class Job:
     threads: int
 
 
-class _Frame:
-    """The table of numbers and addresses of one call."""
+class _Forward:
+    """One run of the forward walk; for training it stays until the reverse walk has read it."""
 
-    def __init__(self, job: Job) -> None:
-        self.kernel, self.layout = job.kernel, job.layout
-        self.slots = job.kernel.frame.slots
-        self.words = torch.zeros(len(self.slots), dtype=torch.int64)
-        self.view = self.words.numpy()
-        self.kept: list[Tensor] = []
+    def __init__(self, plan: Plan, inputs: Sequence[Tensor], statics: Sequence[Tensor]) -> None:
+        self.plan, self.kernel = plan, plan.kernel
+        self.words: NDArray[np.int64] = plan.words.copy()
+        self.slots = plan.slots
+        # the frame holds addresses; these hold what is there
+        self.kept: list[Sequence[Tensor]] = [inputs, statics]
+        self.sequences: dict[int, Tensor] = {}
+        self.emits: list[Tensor] = []
         self.borrowed: list[tuple[Tensor, str]] = []
-        layout, batch = job.layout, job.layout.batch
-        threads = job.threads
-        most = job.kernel.most
-        blocks, shares = layout.work(threads, most)
-        # fewer where the rows do not go round
-        self.threads = min(threads, len(shares) - 1)
-        self.set(T=layout.length, B=batch, N=layout.rows, lone=int(batch <= 2 and layout.even))
-        self.set(threads=self.threads, chunk_count=len(layout.chunks) - 1)
-        self.point(steps=layout.steps, blocks=blocks, shares=shares)
-        self.point(runs=layout.runs, chunks=layout.chunks)
+        for j, value in enumerate(inputs):
+            self.rows(f"U{j}", f"ldU{j}", value, value.stride(0))
+        for s, value in enumerate(statics):
+            self.rows(f"S{s}", "", value, 0)
 
-    def set(self, **numbers: int) -> None:
-        for name, number in numbers.items():
-            self.view[self.slots[name]] = number
+    def rows(self, name: str, stride: str, value: Tensor, step: int) -> None:
+        """Enter a tensor's address and the stride of its rows."""
+        at = self.slots.get(name)
+        if at is not None:
+            self.words[at] = value.data_ptr()
+        at = self.slots.get(stride)
+        if at is not None:
+            self.words[at] = step
 
-    def point(self, **tensors: Tensor) -> None:
-        for name, tensor in tensors.items():
-            if name in self.slots:
-                self.view[self.slots[name]] = tensor.data_ptr()
-                self.kept.append(tensor)
-
-    def borrow(self, name: str, size: int, *, zero: bool = False) -> Tensor:
-        key = f"{id(self.kernel)}{name}" if zero else ""
-        buffer = pool.take(size, self.kernel.dtype, zero=zero, key=key)
+    def borrow(self, size: int, key: str = "") -> Tensor:
+        buffer = pool.take(size, self.kernel.dtype, key)
         self.borrowed.append((buffer, key))
-        self.view[self.slots[name]] = buffer.data_ptr()
         return buffer
 
-    def record(self, name: str) -> int:
-        return int(self.view[self.slots[name]])
-
-    def pack(self, packing: Packing) -> None:
-        for name, size in packing.sizes.items():
-            self.borrow(name, size, zero=True)
-        self.point(jobs=packing.table)
-        self.set(job_count=len(packing.jobs))
-
-    def call(self, name: str) -> None:
-        self.kernel.library.functions[name](self.words.data_ptr(), self.threads)
-
     def release(self) -> None:
-        """Give back what was borrowed; the frame is spent."""
         for buffer, key in self.borrowed:
             pool.give(buffer, key)
         self.borrowed.clear()
 
+    def call(self, name: str) -> None:
+        self.kernel.library.functions[name](self.words.ctypes.data, self.plan.threads)
 
-def _forward(
-    job: Job, inputs: Sequence[Tensor], statics: Sequence[Tensor], state: Sequence[Tensor]
-) -> tuple[_Frame, list[Tensor], list[Tensor]]:
-    """(frame, state sequences with the initial ones in front, emitted sequences)."""
-    kernel, layout, frame = job.kernel, job.layout, _Frame(job)
-    program, B, N = kernel.program, layout.batch, layout.rows
-    for j, value in enumerate(inputs):
-        frame.point(**{f"U{j}": value})
-        if f"ldU{j}" in frame.slots:
-            frame.set(**{f"ldU{j}": value.stride(0)})
-    for s, value in enumerate(statics):
-        frame.point(**{f"S{s}": value})
-    sequences = []
-    for i, first in enumerate(state):
-        width = program.states[i]
-        if i in job.wanted:
-            whole = first.new_empty((B + N) * width)
-        else:
-            whole = pool.take((B + N) * width, kernel.dtype)
-            frame.borrowed.append((whole, ""))
-        whole = whole.view(B + N, width)
-        whole[:B] = first
-        frame.point(**{f"Y{i}": whole, f"V{i}": whole[B:]})
-        sequences.append(whole)
-    emits = []
-    for k, node in enumerate(program.emits):
-        emits.append(torch.empty(N, node.width, dtype=kernel.dtype))
-        frame.point(**{f"E{k}": emits[-1]})
-    for name, (row, width) in kernel.forward.buffers.items():
-        frame.borrow(name, (N if row == "cur" else B) * width)
-    for name, slots in kernel.forward.slots.items():
-        blocks = -(-kernel.widths[name] // kernel.lanes)
-        frame.borrow(name, blocks * N * kernel.slots[name] * kernel.lanes)
-        del slots
-    frame.pack(kernel.packing)
-    frame.call("forward")
-    return frame, sequences, emits
+    def run(self, state: Sequence[Tensor]) -> None:
+        plan, kernel = self.plan, self.kernel
+        plan.work.place(self.words, self.borrow(plan.work.size))
+        self._states(state)
+        for k, node in enumerate(kernel.program.emits):
+            self.emits.append(torch.empty(plan.layout.rows, node.width, dtype=kernel.dtype))
+            self.rows(f"E{k}", "", self.emits[-1], 0)
+        if plan.packs.index.size:
+            plan.packs.place(self.words, self.borrow(plan.packs.size, f"{id(kernel)}"))
+            plan.jobs(self.words, kernel.packing)
+            self.call("pack_all")
+        self._walk()
 
+    def _states(self, state: Sequence[Tensor]) -> None:
+        """Each state's sequence, the first states in front."""
+        layout, bytes_ = self.plan.layout, self.kernel.module.bytes
+        for i, first in enumerate(state):
+            width = self.kernel.program.states[i]
+            if i in self.plan.wanted:
+                whole = torch.empty(layout.batch + layout.rows, width, dtype=self.kernel.dtype)
+                self.sequences[i] = whole
+                self.rows(f"Y{i}", "", whole, 0)
+            y, v = self.slots.get(f"Y{i}"), self.slots.get(f"V{i}")
+            if y is None:
+                # nothing reads the old state; the new one may still be asked for
+                address = self.sequences[i].data_ptr()
+            else:
+                address = int(self.words[y])
+            ctypes.memmove(address, first.data_ptr(), first.nbytes)
+            if v is not None:
+                self.words[v] = address + layout.batch * width * bytes_
 
-def _last(layout: Layout, last: Tensor | None, sequence: Tensor) -> Tensor:
-    """Final states [B, S] from a sequence [N, S]."""
-    if last is None:
-        return sequence[layout.rows - layout.batch :].clone()
-    return sequence.index_select(0, last)
+    def _walk(self) -> None:
+        plan = self.plan
+        t, first, last = (self.slots[name] for name in ("T", "first", "last"))
+        steps = self.slots["steps"]
+        base = int(self.words[steps])
+        moved = self._moved() if plan.reuse else None
+        for chunk in plan.chunks:
+            self.words[t], self.words[first], self.words[last] = chunk.numbers
+            self.words[steps] = base + chunk.steps * 24
+            if moved is not None:
+                self._move(chunk.first, *moved)
+            self.call("forward")
+        self.words[steps] = base
+        self.words[t], self.words[first], self.words[last] = (
+            plan.layout.length,
+            0,
+            plan.layout.rows,
+        )
+
+    def _moved(self) -> tuple[list[int], list[int], list[int]]:
+        """(frame indices, addresses, bytes for a row) of what holds one chunk alone."""
+        kernel, width = self.kernel, self.kernel.module.bytes
+        index, size = [], []
+        for name in kernel.forward.slots:
+            index.append(self.slots[name])
+            size.append(kernel.slots[name] * kernel.lanes * width)
+        for i in self.plan.hidden:
+            for name in (f"Y{i}", f"V{i}"):
+                if name in self.slots:
+                    index.append(self.slots[name])
+                    size.append(kernel.program.states[i] * width)
+        return index, [int(self.words[n]) for n in index], size
+
+    def _move(self, row: int, index: list[int], base: list[int], size: list[int]) -> None:
+        """Let row numbers of the whole batch reach the buffers of one chunk, which begins at `row`."""
+        if row:
+            self._carry_over(row)
+        for n, address, bytes_ in zip(index, base, size, strict=True):
+            self.words[n] = address - row * bytes_
+
+    def _carry_over(self, row: int) -> None:
+        """The last states of a chunk become the first of the next."""
+        plan, width = self.plan, self.kernel.module.bytes
+        for i in plan.hidden:
+            y = self.slots.get(f"Y{i}")
+            if y is not None:
+                each = self.kernel.program.states[i] * width
+                # the address in force still counts rows from the chunk before
+                source = int(self.words[y]) + row * each
+                before = next(c.first for c in reversed(plan.chunks) if c.first < row)
+                target = int(self.words[y]) + before * each
+                ctypes.memmove(target, source, plan.layout.batch * each)
+
+    def finals(self, last: Tensor | None) -> list[Tensor]:
+        """Final states, each [B, S]."""
+        return [self._final(i, last) for i in range(len(self.kernel.program.states))]
+
+    def _final(self, i: int, last: Tensor | None) -> Tensor:
+        layout, width = self.plan.layout, self.kernel.program.states[i]
+        if last is not None and i in self.sequences:
+            return self.sequences[i][layout.batch :].index_select(0, last)
+        if last is not None:
+            return self._hidden(i)[layout.batch :].index_select(0, last)
+        final = torch.empty(layout.batch, width, dtype=self.kernel.dtype)
+        whole = self.sequences.get(i)
+        start = int(self.words[self.slots[f"Y{i}"]]) if whole is None else whole.data_ptr()
+        skip = layout.rows * width * self.kernel.module.bytes
+        ctypes.memmove(final.data_ptr(), start + skip, final.nbytes)
+        return final
+
+    def _hidden(self, i: int) -> Tensor:
+        """A state's sequence that lies in the borrowed buffer."""
+        layout, width = self.plan.layout, self.kernel.program.states[i]
+        buffer = self.borrowed[0][0]
+        start = int(self.words[self.slots[f"Y{i}"]]) - buffer.data_ptr()
+        first = start // self.kernel.module.bytes
+        rows = layout.batch + layout.rows
+        return buffer[first : first + rows * width].view(rows, width)
 
 
 class _Walk(torch.autograd.Function):
     """A kernel as one operation of autograd."""
 
     @staticmethod
-    def forward(ctx, job, last, counts, *tensors):  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, job: Job, last: Any, counts: Any, *tensors: Tensor) -> Any:
         a, b = counts
-        inputs, statics, state = tensors[:a], tensors[a : a + b], tensors[a + b :]
-        frame, sequences, emits = _forward(job, inputs, statics, state)
-        B = job.layout.batch
-        finals = [_last(job.layout, last, whole[B:]) for whole in sequences]
-        ctx.job, ctx.last, ctx.counts, ctx.frame = job, last, counts, frame
-        ctx.sequences = sequences
+        plan = plan_of(job.kernel, job.layout, job.wanted, job.threads)
+        run = _Forward(plan, tensors[:a], tensors[a : a + b])
+        run.run(tensors[a + b :])
+        finals = run.finals(last)
+        ctx.job, ctx.last, ctx.counts, ctx.run = job, last, counts, run
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
-        return (*(sequences[i][B:] for i in job.wanted), *emits, *finals)
+        B = job.layout.batch
+        sequences = [run.sequences[i][B:] for i in job.wanted]
+        ctx.kept = [*sequences, *run.emits]
+        ctx.versions = [kept._version for kept in ctx.kept]
+        return (*sequences, *run.emits, *finals)
 
     @staticmethod
-    def backward(ctx, *grads):  # type: ignore[no-untyped-def]
-        return None, None, None, *_backward(ctx, ctx.saved_tensors, grads)
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        job, last, counts, tensors = ctx.job, ctx.last, ctx.counts, ctx.saved_tensors
+        if torch.is_grad_enabled():
+            # a graph of the gradient is asked for
+            program, layout = job.kernel.program, job.layout
+            made = gradients(program, layout, job.wanted, last, counts, tensors, grads)
+            return None, None, None, *made
+        if ctx.run is None:
+            raise RuntimeError(
+                "Trying to backward through the walk a second time: what it kept has been freed. "
+                "Give retain_graph=True to the first backward or autograd.grad."
+            )
+        if [kept._version for kept in ctx.kept] != ctx.versions:
+            raise RuntimeError(
+                "An output of the walk has been changed in place, and its gradient needs what was "
+                "there. Change a copy: y = y.clone()."
+            )
+        keep = torch._C._autograd._get_current_graph_task_keep_graph()
+        found = _Backward(ctx.run, job, counts, tensors, keep).run(grads, ctx.needs_input_grad[3:])
+        if not keep:
+            ctx.run.release()
+            ctx.run = None
+        return None, None, None, *found
 
 
-def _backward(ctx, tensors, grads):  # type: ignore[no-untyped-def]
-    job, (a, b), frame = ctx.job, ctx.counts, ctx.frame
-    kernel, layout = job.kernel, job.layout
-    program, back = kernel.program, kernel.backward
-    B, N = layout.batch, layout.rows
-    if frame is None:
-        raise RuntimeError(
-            "Trying to backward through the walk a second time: what it kept has been freed. "
-            "Give retain_graph=True to the first backward or autograd.grad."
-        )
-    keep = torch._C._autograd._get_current_graph_task_keep_graph()
-    held: list[tuple[Tensor, str]] = []
+class _Backward:
+    """One run of the reverse walk."""
 
-    def borrow(name: str, size: int) -> Tensor:
-        buffer = pool.take(size, kernel.dtype)
-        held.append((buffer, ""))
-        frame.view[frame.slots[name]] = buffer.data_ptr()
+    def __init__(
+        self, run: _Forward, job: Job, counts: Any, tensors: Sequence[Tensor], keep: bool
+    ) -> None:
+        self.forward, self.job, self.plan = run, job, run.plan
+        self.kernel, self.words, self.slots = run.kernel, run.words, run.slots
+        self.inputs, self.statics = counts
+        self.tensors, self.keep = tensors, keep
+        self.borrowed: list[tuple[Tensor, str]] = []
+        # the frame holds addresses; these hold what is there
+        self.kept: list[Tensor] = []
+
+    def run(self, grads: Sequence[Tensor | None], needed: Sequence[bool]) -> list[Tensor | None]:
+        kernel, plan = self.kernel, self.plan
+        self._buffers()
+        carried = self._arriving(grads)
+        inputs = self._inputs(needed)
+        plan.jobs(self.words, kernel.back_packing)
+        if kernel.back_packing.jobs:
+            self.forward.call("pack_all")
+        self.forward.call("backward")
+        for j, given in enumerate(inputs):
+            if given is not None and self.derived.d_inputs[j] is None:
+                given.zero_()
+            elif given is not None and f"input{j}" in kernel.library.functions:
+                plan.jobs(self.words, kernel.input_packings[j])
+                self.forward.call(f"input{j}")
+        statics = self._statics()
+        for buffer, key in self.borrowed:
+            pool.give(buffer, key)
+        return [*inputs, *statics, *carried]
+
+    @property
+    def derived(self) -> Any:
+        return self.kernel.derived
+
+    def _borrow(self, size: int, key: str = "") -> Tensor:
+        buffer = pool.take(size, self.kernel.dtype, key)
+        self.borrowed.append((buffer, key))
         return buffer
 
-    _borrow_gradients(frame, kernel, N, keep, borrow)
-    zero = torch.zeros(max(program.states), dtype=kernel.dtype)
-    rest = len(job.wanted) + len(program.emits)
-    carry = []
-    for i, width in enumerate(program.states):
-        given = grads[job.wanted.index(i)] if i in job.wanted else None
-        _point_rows(frame, f"dY{i}", f"lddY{i}", given, zero)
-        final = grads[rest + i]
-        start = torch.zeros(B, width, dtype=kernel.dtype) if final is None else final.clone()
-        frame.point(**{f"C{i}": start.contiguous()})
-        carry.append(start)
-    zero_emit = torch.zeros(max([1, *(n.width for n in program.emits)]), dtype=kernel.dtype)
-    for k in range(len(program.emits)):
-        _point_rows(frame, f"dE{k}", f"lddE{k}", grads[len(job.wanted) + k], zero_emit)
-    for name, (row, width) in back.buffers.items():
-        borrow(name, (N if row == "cur" else B) * width)
-    d_inputs = []
-    for j, width in enumerate(program.inputs):
-        d_inputs.append(torch.empty(N, width, dtype=kernel.dtype))
-        frame.point(**{f"dU{j}": d_inputs[-1]})
-    _pack_back(frame, kernel.back_packing, borrow_zero := [])
-    frame.call("backward")
-    needed = ctx.needs_input_grad[3:]
-    for j, root in enumerate(kernel.derived.d_inputs):
-        if root is None:
-            d_inputs[j].zero_()
-        elif needed[j] and back.inputs[j]:
-            _pack_back(frame, kernel.input_packings[j], borrow_zero)
-            frame.call(f"input{j}")
-    d_statics = _weight_gradients(frame, kernel, tensors[a : a + b])
-    for buffer, key in [*held, *borrow_zero]:
-        pool.give(buffer, key)
-    if not keep:
-        frame.release()
-        ctx.frame = None
-    return (*d_inputs, *d_statics, *carry)
+    def _buffers(self) -> None:
+        plan = self.plan
+        plan.back_work.place(self.words, self._borrow(plan.back_work.size))
+        plan.back_packs.place(self.words, self._borrow(plan.back_packs.size, f"b{id(self.kernel)}"))
+        for (gradient, record), (_, size) in zip(plan.alias, plan.alias_sizes, strict=True):
+            self.words[gradient] = self.words[record]
+            if self.keep:
+                # another backward will need what this one would write over
+                self.words[gradient] = self._borrow(size).data_ptr()
 
+    def _arriving(self, grads: Sequence[Tensor | None]) -> list[Tensor]:
+        """Enter the gradients of outputs and final states; the latter become the first states'."""
+        job, program = self.job, self.kernel.program
+        count = len(job.wanted)
+        carried = []
+        for i, width in enumerate(program.states):
+            given = grads[job.wanted.index(i)] if i in job.wanted else None
+            self._gradient(f"dY{i}", f"lddY{i}", given, width)
+            final = grads[count + len(program.emits) + i]
+            start = torch.empty(job.layout.batch, width, dtype=self.kernel.dtype)
+            if final is None:
+                start.zero_()
+            else:
+                start.copy_(final)
+            self.forward.rows(f"C{i}", "", start, 0)
+            carried.append(start)
+        for k, node in enumerate(program.emits):
+            self._gradient(f"dE{k}", f"lddE{k}", grads[count + k], node.width)
+        return carried
 
-def _borrow_gradients(frame, kernel, N, keep, borrow):  # type: ignore[no-untyped-def]
-    for name in kernel.backward.slots:
-        size = -(-kernel.widths[name] // kernel.lanes) * N * kernel.slots[name] * kernel.lanes
-        alias = kernel.alias.get(name)
-        if alias is None:
-            borrow(name, size)
-            continue
-        kept = next(t for t, _ in frame.borrowed if t.data_ptr() == frame.record(alias))
-        if keep:
-            # another backward will need what this one would write over
-            copy = borrow(name, size)
-            copy.copy_(kept)
+    def _gradient(self, name: str, stride: str, given: Tensor | None, width: int) -> None:
+        if given is None:
+            given = torch.zeros(1, width, dtype=self.kernel.dtype)
+            step = 0
+        elif given.stride() == (width, 1):
+            step = width
+        elif given.stride(0) == 0:
+            # one row for all, as the gradient of a sum is
+            given, step = given[:1].contiguous(), 0
         else:
-            frame.view[frame.slots[name]] = kept.data_ptr()
+            given, step = given.contiguous(), width
+        self.kept.append(given)
+        self.forward.rows(name, stride, given, step)
 
+    def _inputs(self, needed: Sequence[bool]) -> list[Tensor | None]:
+        found: list[Tensor | None] = []
+        for j, width in enumerate(self.kernel.program.inputs):
+            direct = f"dU{j}" in self.slots
+            wanted = needed[j] or direct
+            given = torch.empty(self.job.layout.rows, width, dtype=self.kernel.dtype)
+            if wanted:
+                self.forward.rows(f"dU{j}", "", given, 0)
+            self.kept.append(given)
+            found.append(given if needed[j] else None)
+        return found
 
-def _point_rows(frame, name, stride, given, zero):  # type: ignore[no-untyped-def]
-    if given is None:
-        frame.point(**{name: zero})
-        step = 0
-    else:
-        given = given.contiguous()
-        frame.point(**{name: given})
-        step = given.shape[1]
-    if stride in frame.slots:
-        frame.set(**{stride: step})
-
-
-def _pack_back(frame, packing, held):  # type: ignore[no-untyped-def]
-    for name, size in packing.sizes.items():
-        key = f"{id(frame.kernel)}{name}"
-        buffer = pool.take(size, frame.kernel.dtype, zero=True, key=key)
-        held.append((buffer, key))
-        frame.view[frame.slots[name]] = buffer.data_ptr()
-    frame.point(jobs=packing.table)
-    frame.set(job_count=len(packing.jobs))
-
-
-def _weight_gradients(frame, kernel, statics):  # type: ignore[no-untyped-def]
-    grads = [torch.zeros_like(value) for value in statics]
-    twins = [statics[s].new_zeros(statics[s].shape[::-1]) for s in kernel.twins]
-    for s, value in enumerate([*grads, *twins]):
-        frame.point(**{f"dS{s}": value})
-        if f"wS{s}" in frame.slots:
-            frame.set(**{f"wS{s}": value.shape[-1]})
-    if "weights" in kernel.library.functions:
-        frame.call("weights")
-    for (s, _), value in zip(kernel.twins.items(), twins, strict=True):
-        grads[s] += value.t()
-    return grads
+    def _statics(self) -> list[Tensor]:
+        statics = self.tensors[self.inputs : self.inputs + self.statics]
+        grads = [torch.zeros_like(value) for value in statics]
+        twins = [statics[s].new_zeros(statics[s].shape[::-1]) for s in self.kernel.twins]
+        for s, value in enumerate([*grads, *twins]):
+            self.forward.rows(f"dS{s}", "", value, 0)
+        if "weights" in self.kernel.library.functions:
+            self.forward.call("weights")
+        for s, value in zip(self.kernel.twins, twins, strict=True):
+            grads[s] += value.t()
+        return grads
 
 
 def run(
@@ -305,7 +352,7 @@ def run(
     inputs: Sequence[Tensor],
     statics: Sequence[Tensor],
     state: Sequence[Tensor],
-) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+) -> tuple[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]]:
     """Run a kernel.
 
     Returns:
@@ -314,10 +361,12 @@ def run(
     w, e = len(job.wanted), len(job.kernel.program.emits)
     if job.kernel.train:
         counts = (len(inputs), len(statics))
-        out = list(_Walk.apply(job, last, counts, *inputs, *statics, *state))
+        out = _Walk.apply(job, last, counts, *inputs, *statics, *state)
         return out[:w], out[w : w + e], out[w + e :]
-    frame, sequences, emits = _forward(job, inputs, statics, state)
+    plan = plan_of(job.kernel, job.layout, job.wanted, job.threads)
+    walked = _Forward(plan, inputs, statics)
+    walked.run(state)
+    finals = walked.finals(last)
+    walked.release()
     B = job.layout.batch
-    finals = [_last(job.layout, last, whole[B:]) for whole in sequences]
-    frame.release()
-    return [sequences[i][B:] for i in job.wanted], emits, finals
+    return [walked.sequences[i][B:] for i in job.wanted], walked.emits, finals

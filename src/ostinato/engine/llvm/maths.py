@@ -31,7 +31,7 @@ def lower(f: Function, op: str, args: list[str]) -> str:
 
 
 def _reduce(f: Function, x: str) -> tuple[str, str]:
-    """x = n log 2 + r, with n whole and |r| <= log(2)/2."""
+    """X = n log 2 + r, with n whole and |r| <= log(2)/2."""
     m = f.module
     n = f.intrinsic("rint", f.binary("fmul", x, m.splat(1 / math.log(2))))
     high, low = _SPLIT[m.element]
@@ -61,7 +61,7 @@ def _power_of_two(f: Function, n: str) -> str:
 
 
 def _scale(f: Function, p: str, n: str) -> str:
-    """p * 2^n, through infinity and the denormal numbers."""
+    """P * 2^n, through infinity and the denormal numbers."""
     m = f.module
     if m.target.scalef and m.target.vector_bytes == 64:
         kind, mask = ("ps", "i16") if m.bytes == 4 else ("pd", "i8")
@@ -79,7 +79,7 @@ def _scale(f: Function, p: str, n: str) -> str:
 
 
 def _clamp(f: Function, x: str, low: float, high: float) -> str:
-    """x within low..high, and NaN as it is."""
+    """X within low..high, and NaN as it is."""
     m = f.module
     x = f.select(f.floats("ogt", x, m.splat(high)), m.splat(high), x)
     return f.select(f.floats("olt", x, m.splat(low)), m.splat(low), x)

@@ -269,7 +269,7 @@ class Function:
         step: Int = 1,
         carried: Sequence[tuple[str, str]] = (),
     ) -> list[str]:
-        """for i in range(low, high, step): carried = body(i, carried); types come with the values."""
+        """For i in range(low, high, step): carried = body(i, carried); types come with the values."""
         before, head, inner, end = self.block, *(self.label(w) for w in ("head", "body", "end"))
         self.do(f"br label %{head}")
         self.start(head)
@@ -292,7 +292,7 @@ class Function:
         return held
 
     def when(self, condition: str, body: Callable[[], None]) -> None:
-        """if condition: body()."""
+        """If condition: body()."""
         yes, after = self.label("then"), self.label("after")
         self.do(f"br i1 {condition}, label %{yes}, label %{after}")
         self.start(yes)

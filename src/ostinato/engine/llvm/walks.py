@@ -127,15 +127,27 @@ def emit_walk(
 
 
 def emit_flat(
-    module: Module, frame: Frame, name: str, block: Block, count: str, chunk: int = 96
+    module: Module,
+    frame: Frame,
+    name: str,
+    block: Block,
+    *,
+    start: bool = False,
+    chunk: int = 96,
 ) -> None:
-    """Emit the worker that takes a block over all rows, chunk by chunk, so that weights stay near."""
+    """Emit the worker that takes a block over rows first..last of the frame, or 0..B at `start`.
+
+    It goes chunk by chunk, so that rows stay in the cache while the weights pass by.
+    """
     most = most_rows(module, block)
     family = _Family(module, frame, block, range(1, most + 1), split=False)
     chunk = max(most, chunk // most * most)
     f = Function(module, name, WORKER)
     params, thread, threads = f.arguments
-    low, high = share(f, f.word(params, frame.index(count)), thread, threads, most)
+    base: Int = 0 if start else f.word(params, frame.index("first"))
+    end = f.word(params, frame.index("B" if start else "last"))
+    low, high = share(f, f.sub(end, base), thread, threads, most)
+    low, high = f.add(low, base), f.add(high, base)
 
     def piece(first: str, _: list[str]) -> None:
         last = f.minimum(f.add(first, chunk), high)

@@ -1,0 +1,172 @@
+"""What is known of a call before its tensors: the frame's numbers, and where buffers stand.
+
+One plan serves every call of a kernel on a batch of one shape. All that a call borrows lies in a
+few large buffers, at places that the plan has worked out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ostinato.engine.llvm.batch import Layout
+from ostinato.engine.llvm.kernel import Kernel, Packing
+
+__all__ = ["Area", "Plan", "plan_of"]
+
+# records of about this many bytes are filled and walked in one go, so that they stay in the cache
+_NEAR = 1 << 20
+_LINE = 64
+
+
+class Area:
+    """One buffer that holds several, each from a cache line of its own.
+
+    Attributes:
+        size: elements in all.
+        index: frame indices of the parts.
+        offset: bytes from the buffer's address to each part.
+    """
+
+    def __init__(self, kernel: Kernel, parts: Iterable[tuple[str, int]]) -> None:
+        width, at = kernel.module.bytes, 0
+        index, offset = [], []
+        for name, size in parts:
+            if name in kernel.frame.slots:
+                index.append(kernel.frame.slots[name])
+                offset.append(at)
+                at += -(-size * width // _LINE) * _LINE
+        self.size = at // width + _LINE
+        self.index = np.array(index, dtype=np.int64)
+        self.offset = np.array(offset, dtype=np.int64)
+
+    def place(self, words: NDArray[np.int64], buffer: Tensor) -> None:
+        """Enter the addresses of the parts."""
+        if len(self.index):
+            address = -(-buffer.data_ptr() // _LINE) * _LINE
+            words[self.index] = self.offset + address
+
+
+@dataclass
+class Chunk:
+    """Some steps that are worked off in one go: numbers of the frame, and rows before them."""
+
+    numbers: tuple[int, int, int]
+    steps: int
+    first: int
+
+
+class Plan:
+    """A kernel on batches of one layout.
+
+    Args:
+        kernel: the code.
+        layout: of the batch.
+        wanted: states whose sequences are asked for.
+        threads: how many may work.
+    """
+
+    def __init__(
+        self, kernel: Kernel, layout: Layout, wanted: tuple[int, ...], threads: int
+    ) -> None:
+        self.kernel, self.layout, self.wanted, self.threads = kernel, layout, wanted, threads
+        self.slots = kernel.frame.slots
+        self.words = np.zeros(len(self.slots), dtype=np.int64)
+        self.kept: list[Tensor] = []
+        blocks, shares = layout.work(threads, kernel.most)
+        B, N = layout.batch, layout.rows
+        self._set(B=B, lone=int(B <= 2 and layout.even), threads=threads)
+        self._set(chunk_count=len(layout.chunks) - 1)
+        self._point(steps=layout.steps, blocks=blocks, shares=shares)
+        self._point(runs=layout.runs, chunks=layout.chunks)
+        for s, shape in enumerate(kernel.program.statics):
+            self._set(**{f"wS{s}": shape[-1]})
+        for s, twin in kernel.twins.items():
+            self._set(**{f"wS{twin}": kernel.program.statics[s][0]})
+        self.chunks = self._cut()
+        # without a reverse walk nothing is kept, and one chunk's records do for all
+        self.reuse = not kernel.train and layout.even and len(self.chunks) > 1
+        self.rows = self.chunks[0].numbers[2] if self.reuse else N
+        self._set(N=self.rows)
+        self.records = self._records(kernel.forward.slots, self.rows)
+        self.hidden = [i for i in range(len(kernel.program.states)) if i not in wanted]
+        self._lay_out()
+
+    def _set(self, **numbers: int) -> None:
+        for name, number in numbers.items():
+            if name in self.slots:
+                self.words[self.slots[name]] = number
+
+    def _point(self, **tables: Tensor) -> None:
+        for name, table in tables.items():
+            table = table.contiguous()
+            self.kept.append(table)
+            self._set(**{name: table.data_ptr()})
+
+    def _cut(self) -> list[Chunk]:
+        """Chunks of steps whose records stay in the cache."""
+        layout, kernel = self.layout, self.kernel
+        T = layout.length
+        row = sum(
+            -(-kernel.widths[name] // kernel.lanes) * kernel.slots[name] * kernel.lanes
+            for name in kernel.forward.slots
+        )
+        most = max(1, _NEAR // max(1, row * kernel.module.bytes * max(1, layout.batch)))
+        count = 1 if not kernel.forward.flat else -(-T // max(most, -(-T // 4096)))
+        first = layout.steps[:, 0].tolist()
+        size = -(-T // count)
+        return [
+            Chunk((min(size, T - t), first[t], first[min(t + size, T)]), t, first[t])
+            for t in range(0, T, size)
+        ]
+
+    def _records(self, names: Iterable[str], rows: int) -> list[tuple[str, int]]:
+        kernel = self.kernel
+        return [
+            (n, -(-kernel.widths[n] // kernel.lanes) * rows * kernel.slots[n] * kernel.lanes)
+            for n in names
+        ]
+
+    def _lay_out(self) -> None:
+        kernel, B, N = self.kernel, self.layout.batch, self.layout.rows
+        states = kernel.program.states
+        own = [
+            (name, (N if row == "cur" else B) * width)
+            for name, (row, width) in kernel.forward.buffers.items()
+        ]
+        hidden = [(f"Y{i}", (B + self.rows) * states[i]) for i in self.hidden]
+        self.work = Area(kernel, [*self.records, *own, *hidden])
+        self.packs = Area(kernel, kernel.packing.sizes.items())
+        back = kernel.backward
+        if back is None:
+            return
+        names = [n for n in back.slots if n not in kernel.alias]
+        rows = [
+            (name, (N if row == "cur" else B) * width)
+            for name, (row, width) in back.buffers.items()
+        ]
+        self.back_work = Area(kernel, [*self._records(names, N), *rows])
+        sizes = dict(kernel.back_packing.sizes)
+        for packing in kernel.input_packings:
+            sizes.update(packing.sizes)
+        self.back_packs = Area(kernel, sizes.items())
+        self.alias = [(self.slots[d], self.slots[r]) for d, r in kernel.alias.items()]
+        self.alias_sizes = self._records(kernel.alias, N)
+
+    def jobs(self, words: NDArray[np.int64], packing: Packing) -> None:
+        """Enter a table of packing jobs."""
+        words[self.slots["jobs"]] = packing.table.data_ptr()
+        words[self.slots["job_count"]] = len(packing.jobs)
+
+
+def plan_of(kernel: Kernel, layout: Layout, wanted: tuple[int, ...], threads: int) -> Plan:
+    """The plan for such calls, made once."""
+    key = (id(kernel), wanted, threads)
+    found = layout.plans.get(key)
+    if found is None:
+        found = layout.plans[key] = Plan(kernel, layout, wanted, threads)
+    return found  # type: ignore[no-any-return]

@@ -1,0 +1,49 @@
+"""Buffers used again: fresh pages from the system cost as much as the arithmetic on them."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+
+import torch
+from torch import Tensor
+
+__all__ = ["Pool", "pool"]
+
+
+class Pool:
+    """Free buffers by size, type and key.
+
+    Args:
+        limit: bytes that may lie idle; beyond that, all that is idle is let go.
+    """
+
+    def __init__(self, limit: int = 1 << 30) -> None:
+        self.limit = limit
+        self._free: defaultdict[tuple[int, torch.dtype, str], list[Tensor]] = defaultdict(list)
+        self._idle = 0
+        self._lock = threading.Lock()
+
+    def take(self, size: int, dtype: torch.dtype, key: str = "") -> Tensor:
+        """A buffer of any content; with a key, zeros wherever takers of that key never write."""
+        with self._lock:
+            free = self._free.get((size, dtype, key))
+            if free:
+                buffer = free.pop()
+                self._idle -= buffer.nbytes
+                return buffer
+        with torch.inference_mode(False):
+            return (torch.zeros if key else torch.empty)(size, dtype=dtype)
+
+    def give(self, buffer: Tensor, key: str = "") -> None:
+        """Take a buffer back."""
+        with self._lock:
+            if self._idle + buffer.nbytes > self.limit:
+                self._free.clear()
+                self._idle = 0
+            if buffer.nbytes <= self.limit:
+                self._idle += buffer.nbytes
+                self._free[(buffer.numel(), buffer.dtype, key)].append(buffer)
+
+
+pool = Pool()
