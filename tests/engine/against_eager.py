@@ -65,17 +65,18 @@ def results(call, walk):
 
 def gradients(outputs, inputs, seed=5, **options):
     """Gradients of a fixed random sum of all outputs."""
-    outputs = [part for part in outputs.values() if part.requires_grad]
-    if not outputs or not inputs:
-        return {}
     generator = torch.Generator().manual_seed(seed)
-    weights = [
-        torch.randn(part.shape, generator=generator, dtype=torch.float64) for part in outputs
+    weighed = [
+        (part, torch.randn(part.shape, generator=generator, dtype=torch.float64).to(part.dtype))
+        for part in outputs.values()
     ]
+    weighed = [(part, weight) for part, weight in weighed if part.requires_grad]
+    if not weighed or not inputs:
+        return {}
     found = torch.autograd.grad(
-        outputs,
+        [part for part, _ in weighed],
         list(inputs.values()),
-        [weight.to(part.dtype) for weight, part in zip(weights, outputs, strict=True)],
+        [weight for _, weight in weighed],
         allow_unused=True,
         **options,
     )
