@@ -8,6 +8,10 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from types import ModuleType
 
+import torch
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.autograd import forward_ad
+
 from ostinato.engine import eager, kernels
 from ostinato.engine.calls import Call, State, Walk, split_result
 
@@ -50,6 +54,13 @@ sys.modules[__name__].__class__ = _Room
 
 def run(call: Call) -> Walk:
     """Walk a cell over a sequence on the engine in force."""
+    if _recorded(call):
+        from ostinato.engine import operator
+
+        return operator.walk(call)
+    if forward_ad._current_level >= 0:
+        # kernels know reverse derivatives alone
+        return eager.walk(call)
     chosen = _chosen.get()
     found = None
     if chosen in ("auto", "llvm") and call.x.device.type == "cpu":
@@ -59,3 +70,8 @@ def run(call: Call) -> Walk:
     if found is None and chosen in ("auto", "torch"):
         found = kernels.walk(call)
     return eager.walk(call) if found is None else found
+
+
+def _recorded(call: Call) -> bool:
+    """Whether something traces this call: the walk is to be one operator then."""
+    return torch.compiler.is_compiling() or isinstance(call.x, FakeTensor)

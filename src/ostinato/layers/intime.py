@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ostinato.engine import Call, Walk, run
 from ostinato.layers.clamp import Clamp, Clamped
@@ -72,18 +73,20 @@ class InTime:
 
     def walk(self, call: Call, training: bool, clamp: Tensor | None = None) -> Walk:
         """Walk the call's cell with what belongs around it."""
+        if torch.compiler.is_compiling():
+            call = self._recordable(call, training)
         parameters = call.parameters
         if training and self._weight_drop is not None:
             parameters = self._weight_drop.draw(call.cell, parameters)
         like = call.state[0]
-        chain = self._chain(call, training, like)
+        chain = self.chain(call.cell, training, not call.x.is_floating_point(), like)
         count = len(call.state)
         x, state, reset_state = call.x, call.state, call.reset_state
         for wrapper in chain:
             if isinstance(wrapper, OneHotInput):
                 x = wrapper.look_up(self._tokens(call), parameters)
                 continue
-            if isinstance(wrapper, Clamped):
+            if isinstance(wrapper, Clamped) and wrapper.values is not clamp:
                 wrapper.values = clamp
             extra = wrapper.columns(call, like)
             x = x if extra is None else torch.cat([x, extra.to(x)], dim=-1)
@@ -111,12 +114,23 @@ class InTime:
         # padding may hold anything
         return call.x.masked_fill(~within(call.lengths, len(call.x)), 0)
 
-    def _chain(self, call: Call, training: bool, like: Tensor) -> list[Wrapper]:
-        tokens = not call.x.is_floating_point()
+    def _recordable(self, call: Call, training: bool) -> Call:
+        """The call as a trace can follow it: vectors for numbers, and wrappers that are there."""
+        from ostinato.layers.compiled import ready
+
+        like = call.state[0]
+        ready(self, call.cell, training, like.dtype, like.device)
+        if call.x.is_floating_point() or self.input_size is None:
+            return call
+        vectors = F.one_hot(self._tokens(call).long(), self.input_size).to(like)
+        return dataclasses.replace(call, x=vectors)
+
+    def chain(self, cell: nn.Module, training: bool, tokens: bool, like: Tensor) -> list[Wrapper]:
+        """The wrappers around a cell, the innermost first; made once."""
         key = (training, tokens, like.dtype, like.device)
         chain = self._chains.get(key)
-        if chain is None or (chain and chain[0].cell is not call.cell):
-            chain = self._wrap(call.cell, training, tokens, like)
+        if chain is None or (chain and chain[0].cell is not cell):
+            chain = self._wrap(cell, training, tokens, like)
             self._chains[key] = chain
         return chain
 

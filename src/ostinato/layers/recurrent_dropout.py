@@ -102,6 +102,7 @@ class WeightDrop:
                 f"weight_drop: {type(cell).__name__} multiplies no parameter with its old state, "
                 "so there is nothing to drop. Leave it out."
             )
+        self._whole = {name for name, region in self.regions.items() if bool(region.all())}
 
     def draw(self, cell: nn.Module, given: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
         """The parameters that stand in for the cell's in this forward pass."""
@@ -109,7 +110,7 @@ class WeightDrop:
         for name, region in self.regions.items():
             whole = result[name] if name in result else cell.get_parameter(name)
             dropped = F.dropout(whole, self.rate)
-            if not region.all():
+            if name not in self._whole:
                 dropped = torch.where(region.to(whole.device), dropped, whole)
             result[name] = dropped
         return result

@@ -72,6 +72,9 @@ def check_lengths(name: str, lengths: Lengths, T: int, B: int, device: Any) -> T
             f"{name}: lengths must be [{B}], one for each row of the batch, "
             f"got {list(given.shape)}."
         )
+    if torch.compiler.is_compiling():
+        # values are not known yet; the operator looks at them when it runs
+        return given.to(device=device, dtype=torch.int64)
     if B == 0:
         return None
     low, high = (int(end) for end in given.aminmax())
