@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ostinato.cells.base import Cell
     from ostinato.engine import engine
     from ostinato.engine.explain import explain
+    from ostinato.layers.accelerate import accelerate
     from ostinato.layers.recurrent import Recurrent
     from ostinato.layers.torch_like import GRU, LSTM, RNN
     from ostinato.tasks.language_model import LanguageModel
@@ -26,6 +27,7 @@ _HOMES = {
     "Cell": "ostinato.cells.base",
     "engine": "ostinato.engine",
     "explain": "ostinato.engine.explain",
+    "accelerate": "ostinato.layers.accelerate",
     "Recurrent": "ostinato.layers.recurrent",
     "RNN": "ostinato.layers.torch_like",
     "LSTM": "ostinato.layers.torch_like",
