@@ -66,23 +66,25 @@ def _run(given: argparse.Namespace) -> int:
 
 def _measure(console: Console, given: argparse.Namespace, peak: Peak) -> Iterator[Row]:
     pace = Pace(2, 1, 0.01) if given.quick else Pace()
-    rows: list[Row] = []
     for subject in SUBJECTS:
         if subject.name in given.only:
+            rows: list[Row] = []
             for shape in given.shape or SHAPES:
                 with _progress(console, f"{subject.title} {shape}"):
                     rows += whole_rows(subject, shape, pace, peak)
             rows += mean_rows(subject, rows)
-    for section in dict.fromkeys(row.section for row in rows):
-        print_rows(console, section, [row for row in rows if row.section == section])
-    yield from rows
+            yield from _shown(console, rows)
     for name, make in SECTIONS.items():
         if name in given.only:
             with _progress(console, name):
                 found = list(make(pace, given.quick))
-            for section in dict.fromkeys(row.section for row in found):
-                print_rows(console, section, [row for row in found if row.section == section])
-            yield from found
+            yield from _shown(console, found)
+
+
+def _shown(console: Console, rows: list[Row]) -> list[Row]:
+    for section in dict.fromkeys(row.section for row in rows):
+        print_rows(console, section, [row for row in rows if row.section == section])
+    return rows
 
 
 def _progress(console: Console, what: str) -> contextlib.AbstractContextManager[object]:

@@ -20,7 +20,7 @@ from ostinato import cells
 from peers import missing, onnx_session
 from report import Row
 from subjects import SHAPES, SUBJECTS, Batch, Shape, Side, contest
-from whole import TOLERANCE, refusal
+from whole import TOLERANCE, Judge
 
 __all__ = ["busy_rows", "length_rows", "stream_rows", "thread_rows"]
 
@@ -42,9 +42,9 @@ def length_rows(pace: Pace, quick: bool) -> Iterator[Row]:
         layer, reference = ours(shape.I, shape.H), theirs(shape.I, shape.H)
         reference.load_state_dict(layer.state_dict())
         sides = [
-            Side("ostinato", _with_lengths(layer, lengths), list(layer.parameters())),
-            Side("PackedSequence", _packed(reference, lengths), list(reference.parameters())),
-            Side("ostinato, dense", lambda x, net=layer: net(x)[0], list(layer.parameters())),
+            Side("ostinato", layer, lambda net, x: net(x, lengths=lengths)[0]),
+            Side("PackedSequence", reference, lambda net, x: _packed(net, x, lengths)),
+            Side("ostinato, dense", layer, lambda net, x: net(x)[0]),
         ]
         for train in (False, True):
             yield from _length_rows(title, sides, batch, share, train, pace)
@@ -57,7 +57,7 @@ def _length_rows(
     case = f"{batch.shape}, lengths T/4..T"
     row = Row("variable length", what, case, goal=20.0 if train else None)
     ours, packed, dense = (contest(side, batch, train=train) for side in sides)
-    row.wrong = refusal(ours, packed)
+    row.wrong = Judge(sides[1], batch, train=train).objection(ours)
     if row.wrong:
         yield row
         return
@@ -70,16 +70,9 @@ def _length_rows(
     yield Row("variable length", what, told, row.times, cost, goal=1.1, more=False)
 
 
-def _with_lengths(layer: nn.Module, lengths: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda x: layer(x, lengths=lengths)[0]
-
-
-def _packed(layer: nn.Module, lengths: Tensor) -> Callable[[Tensor], Tensor]:
-    def forward(x: Tensor) -> Tensor:
-        rows = pack_padded_sequence(x, lengths, enforce_sorted=False)
-        return pad_packed_sequence(layer(rows)[0], total_length=x.shape[0])[0]
-
-    return forward
+def _packed(layer: nn.Module, x: Tensor, lengths: Tensor) -> Tensor:
+    rows = pack_padded_sequence(x, lengths, enforce_sorted=False)
+    return pad_packed_sequence(layer(rows)[0], total_length=x.shape[0])[0]
 
 
 # one step at a time

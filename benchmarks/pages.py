@@ -1,6 +1,6 @@
 """Write the figures of a run into the pages: `python benchmarks/pages.py FILE.json`.
 
-Fills what stands between `<!-- speed: begin -->` and `<!-- speed: end -->`: the ratios in README.md,
+Fills what stands between `<!-- speed: begin -->` and `<!-- speed: end -->`: ratios in README.md,
 every figure with its goal in docs/results.md.
 """
 

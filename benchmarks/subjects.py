@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -56,12 +57,16 @@ class OwnCell(nn.Module):
 
 @dataclass(frozen=True)
 class Side:
-    """A network that maps x [T, B, I] to y [T, B, H], and its parameters."""
+    """A network, and how it maps x [T, B, I] to y [T, B, H]."""
 
     name: str
-    forward: Callable[[Tensor], Tensor]
-    parameters: Sequence[nn.Parameter]
+    module: nn.Module
+    walk: Callable[[nn.Module, Tensor], Tensor]
     batch_first: bool = False
+
+    def exact(self) -> Side:
+        """The same in float64."""
+        return replace(self, name="float64", module=copy.deepcopy(self.module).double())
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,10 @@ class Subject:
 
     def multiply_adds(self, shape: Shape) -> int:
         """Of one forward walk; the two products of each in the reverse come on top."""
-        return ostinato.explain(self.cell(shape.I, shape.H)).multiply_adds * shape.B * shape.T
+        cell = self.cell(shape.I, shape.H)
+        x, h = torch.zeros(2, shape.I), torch.zeros(2, shape.H)
+        told = ostinato.explain(cell, x, (h,) * _states(cell))
+        return told.multiply_adds * shape.B * shape.T
 
 
 def _like_torch(
@@ -94,23 +102,25 @@ def _like_torch(
 ) -> Callable[[int, int], tuple[Side, ...]]:
     def build(input_size: int, hidden_size: int) -> tuple[Side, ...]:
         first = theirs(input_size, hidden_size)
-        made = [
-            ("ostinato", ours(input_size, hidden_size), False),
-            ("torch.nn", first, False),
-            # oneDNN prefers one layout here, the other there
-            ("batch first", theirs(input_size, hidden_size, batch_first=True), True),
-        ]
-        sides = []
-        for name, layer, turned in made:
-            layer.load_state_dict(first.state_dict())
-            sides.append(Side(name, _first_of(layer), list(layer.parameters()), turned))
-        return tuple(sides)
+        layer, turned = (
+            ours(input_size, hidden_size),
+            theirs(input_size, hidden_size, batch_first=True),
+        )
+        for other in (layer, turned):
+            other.load_state_dict(first.state_dict())
+        return (
+            Side("ostinato", layer, _output),
+            Side("torch.nn", first, _output),
+            # torch prefers one layout here, the other there
+            Side("batch first", turned, _output, batch_first=True),
+        )
 
     return build
 
 
-def _first_of(layer: nn.Module) -> Callable[[Tensor], Tensor]:
-    return lambda x: layer(x)[0]
+def _output(layer: nn.Module, x: Tensor) -> Tensor:
+    y: Tensor = layer(x)[0]
+    return y
 
 
 def _of_cell(make: Callable[[int, int], nn.Module]) -> Callable[[int, int], tuple[Side, ...]]:
@@ -118,10 +128,9 @@ def _of_cell(make: Callable[[int, int], nn.Module]) -> Callable[[int, int], tupl
         cell = make(input_size, hidden_size)
         sizes = [hidden_size] * _states(cell)
         layer = ostinato.Recurrent(cell, input_size=input_size, state_sizes=sizes)
-        parameters = list(cell.parameters())
         return (
-            Side("ostinato", _first_of(layer), parameters),
-            Side("Python loop", lambda x: _loop(cell, x, sizes), parameters),
+            Side("ostinato", layer, _output),
+            Side("Python loop", cell, lambda cell, x: _loop(cell, x, sizes)),
         )
 
     return build
@@ -177,10 +186,16 @@ class Batch:
 
     def turned(self) -> Batch:
         """The same numbers, [B, T, ...]."""
-        other = object.__new__(Batch)
-        other.shape = self.shape
-        other.x = self.x.detach().transpose(0, 1).contiguous().requires_grad_()
-        other.dy = self.dy.transpose(0, 1).contiguous()
+        return self._made(lambda value: value.transpose(0, 1).contiguous())
+
+    def exact(self) -> Batch:
+        """The same numbers in float64."""
+        return self._made(lambda value: value.double())
+
+    def _made(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        other = copy.copy(self)
+        other.x = change(self.x.detach()).requires_grad_()
+        other.dy = change(self.dy)
         return other
 
 
@@ -188,17 +203,17 @@ def contest(side: Side, batch: Batch, *, train: bool) -> Contestant:
     """Inference (forward) or training (forward, backward, every gradient) of one side."""
     if side.batch_first:
         batch = batch.turned()
-    plain = batch.x.detach()
-    leaves = [batch.x, *side.parameters]
+    module, walk, plain = side.module, side.walk, batch.x.detach()
+    leaves = [batch.x, *module.parameters()]
 
     def infer() -> Tensor:
         with torch.inference_mode():
-            return side.forward(plain)
+            return walk(module, plain)
 
     def step() -> Tensor:
         for leaf in leaves:
             leaf.grad = None
-        y = side.forward(batch.x)
+        y = walk(module, batch.x)
         y.backward(batch.dy)
         return y
 

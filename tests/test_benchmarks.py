@@ -57,7 +57,7 @@ def test_a_wrong_result_has_no_speed(bench, monkeypatch, capsys):
 
     def build(inputs, width):
         ours, *others = lstm.build(inputs, width)
-        wrong = subjects.Side(ours.name, lambda x: ours.forward(x) * 1.001, ours.parameters)
+        wrong = subjects.Side(ours.name, ours.module, lambda net, x: net(x)[0] * 1.001)
         return (wrong, *others)
 
     broken = subjects.Subject(lstm.name, lstm.title, build, lstm.cell, lstm.over)
@@ -72,7 +72,7 @@ def test_a_wrong_result_has_no_speed(bench, monkeypatch, capsys):
 
 
 def test_what_silently_became_the_slow_path_has_no_speed(bench):
-    measure, whole = bench("measure"), bench("whole")
+    subjects, whole = bench("subjects"), bench("whole")
 
     class Deciding(torch.nn.Module):
         input_size = 3
@@ -82,11 +82,15 @@ def test_what_silently_became_the_slow_path_has_no_speed(bench):
 
     import ostinato
 
-    layer = ostinato.Recurrent(Deciding(), state_sizes=[3])
-    x = torch.ones(2, 1, 3)
-    ours = measure.Contestant("ours", lambda: None, lambda: [layer(x)[0]])
+    side = subjects.Side(
+        "ours", ostinato.Recurrent(Deciding(), state_sizes=[3]), lambda net, x: net(x)[0]
+    )
+    batch = subjects.Batch(subjects.Shape(1, 2, 3, 3))
+    judge = whole.Judge(side, batch, train=False)
+    ours = subjects.contest(side, batch, train=False)
+    assert judge.objection(ours) == ""
     with ostinato.engine("llvm"):
-        assert whole.refusal(ours, ours).startswith("not fused")
+        assert judge.objection(ours).startswith("not fused")
 
 
 def test_difference_counts_nan_shape_and_scale(bench):
