@@ -1,14 +1,14 @@
 """The algebra of what happens within one time step: a small graph of immutable, shared nodes.
 
-A node stands for one vector a row, [B, width]; a node of width 1 is broadcast over any other width. Equal nodes are
-the same object, so that a common subexpression is shared without a search, and a node is a cheap
-dictionary key.
+A node stands for one vector a row, [B, width]; a node of width 1 is broadcast over any other width.
+Equal nodes are the same object, so that a common subexpression is shared without a search, and a
+node is a cheap dictionary key.
 
-Leaves: `state`, `input` (both views of columns start..start+width), `vector` (a view of a tensor that is the same for
-every row and step: a bias, a peephole weight), `const`; in derivatives also `gradient` (what flows
-back into a new state) and `emit_gradient` (into an emitted value). Inner nodes: `matmul` with a `Matrix`, the pointwise
-operations of `operations.POINTWISE`, `sum` over the units, and `cat`, which only ever is
-the top of a new state or of an emitted value.
+Leaves: `state`, `input` (both views of columns start..start+width), `vector` (a view of a tensor
+that is the same for every row and step: a bias, a peephole weight), `const`; in derivatives also
+`gradient` (what flows back into a new state) and `emit_gradient` (into an emitted value). Inner
+nodes: `matmul` with a `Matrix`, the pointwise operations of `operations.POINTWISE`, `sum` over the
+units, and `cat`, which only ever is the top of a new state or of an emitted value.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import contextlib
 import threading
 import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -153,11 +153,29 @@ def _read(cell: nn.Module, x: Tensor, state: State) -> Recurrence | NotFusable:
     if any(module._forward_hooks or module._forward_pre_hooks for module in cell.modules()):
         return NotFusable("hook", "", "a hook on the cell has to see every step")
     try:
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad(), _true_parameters(cell):
             return trace(cell, _blank(x), tuple(map(_blank, state)))
     except NotFusable as error:
         _warn(cell, error)
         return error
+
+
+@contextlib.contextmanager
+def _true_parameters(cell: nn.Module) -> Iterator[None]:
+    """Have parameters to trace where `functional_call` has put plain tensors for them."""
+    held: list[tuple[dict[str, Any], str, Tensor]] = [
+        (module._parameters, name, value)
+        for module in cell.modules()
+        for name, value in module._parameters.items()
+        if value is not None and not isinstance(value, nn.Parameter)
+    ]
+    try:
+        for place, name, value in held:
+            place[name] = nn.Parameter(value.detach(), value.requires_grad)
+        yield
+    finally:
+        for place, name, value in held:
+            place[name] = value
 
 
 def _blank(like: Tensor) -> Tensor:

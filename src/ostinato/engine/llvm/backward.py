@@ -75,15 +75,16 @@ def choose_saved(program: Program, adjoint: Adjoint) -> tuple[list[Node], list[N
             return True
         if node.op in ("matmul", "sum"):
             return False
-        once = node.op not in _CHEAP and not (node.width == 1)
+        once = node.op not in _CHEAP and node.width != 1
         if once:
             return all(arg.op in LEAF or arg in kept for arg in node.args)
         return all(map(at_hand, node.args))
 
     for cheap in (False, True):
+        # one by one: what is saved makes others easy to compute again
         for node in order:
-            if (node.op in _CHEAP) is cheap and not at_hand(node):
-                saved.append(node)
+            wanted = (node.op in _CHEAP) is cheap and not at_hand(node)
+            saved += [node] if wanted else []
     return saved, operands
 
 

@@ -204,11 +204,13 @@ class _Emitter:
     def _start(self) -> None:
         """Every accumulator's first value."""
         for i in range(self.rows):
-            row = []
-            for q in range(self.abreast):
-                for acc in self.block.accs:
-                    row.append(self._first(acc.start, i, q, acc.node))
-            self.accs.append(row)
+            self.accs.append(
+                [
+                    self._first(acc.start, i, q, acc.node)
+                    for q in range(self.abreast)
+                    for acc in self.block.accs
+                ]
+            )
 
     def _first(self, start: Sequence[Place | Record | Node], i: int, q: int, node: Node) -> str:
         total = None
@@ -263,8 +265,9 @@ class _Emitter:
                 other = done[s * len(sums) + n]
                 done[n] = self.f.binary("fadd", done[n], other)
         done = done[: len(sums)]
-        for k in range(whole, inner) if isinstance(inner, int) else ():
-            done = self._step(done, heads, weights, k, vectors)
+        if isinstance(inner, int) and isinstance(whole, int):
+            for k in range(whole, inner):
+                done = self._step(done, heads, weights, k, vectors)
         return done
 
     def _step(
@@ -276,8 +279,7 @@ class _Emitter:
         new = []
         for i, head in enumerate(heads):
             a = f.broadcast(f.at(head, k))
-            for j in range(vectors):
-                new.append(f.fma(a, loaded[j], sums[i * vectors + j]))
+            new += [f.fma(a, loaded[j], sums[i * vectors + j]) for j in range(vectors)]
         return new
 
     def _dot_records(

@@ -1,8 +1,8 @@
 """From IR text to functions that can be called: LLVM, the cache on disk, the thread pool.
 
 Machine code is kept under the user's cache folder, one file for each kernel, named by a hash of
-the text and of the processor it was made for, with a checksum of its content in front. A file that is
-not what it says, or a folder that cannot be written, is passed over.
+the text and of the processor it was made for, with a checksum of its content in front. A file that
+is not what it says, or a folder that cannot be written, is passed over.
 """
 
 from __future__ import annotations

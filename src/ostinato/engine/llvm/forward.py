@@ -1,4 +1,4 @@
-"""Laying out the forward walk: which value is computed in which pass over the units, and kept where.
+"""Laying out the forward walk: which value is computed in which pass over the units, kept where.
 
 A pass (a block) reads only what is complete for all units: products of a value that this step
 computes, and sums over units, end a pass and begin the next. The *level* of a value counts
@@ -224,7 +224,7 @@ class Forward:
             self._visit(part, block)
 
     def _hoist(self) -> None:
-        """Products of inputs leave the walk: one flat pass over all rows fills records with them."""
+        """Products of inputs leave the walk: a flat pass over all rows fills records with them."""
         for (level, width), block in self.walk.items():
             flat = Block("x" + block.name, width)
             outside = [g for g in block.groups if _is_input(g)]

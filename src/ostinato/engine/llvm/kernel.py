@@ -21,7 +21,19 @@ from ostinato.engine.llvm.weights import emit_pack, emit_weight_gradients
 __all__ = ["Kernel", "Packing"]
 
 # numbers that every call sets
-_NUMBERS = ("T", "first", "last", "B", "N", "lone", "threads", "job_count", "chunk_count")
+_NUMBERS = (
+    "T",
+    "first",
+    "last",
+    "B",
+    "N",
+    "lone",
+    "shared",
+    "meeting",
+    "threads",
+    "job_count",
+    "chunk_count",
+)
 _TABLES = ("steps", "blocks", "shares", "jobs", "runs", "chunks")
 
 
@@ -141,13 +153,15 @@ class Kernel:
         for block in initial:
             emit_flat(self.module, self.frame, f"all_{block.name}", block, start=True)
         starts = [f"all_{block.name}" for block in initial]
-        self._entry("backward", ["pack", "walk_back", *starts])
+        self._entry("backward", ["walk_back"])
+        if starts:
+            self._entry("initial", starts)
         self.input_packings = [self._pack(blocks) for blocks in back.inputs]
         for index, blocks in enumerate(back.inputs):
             for block in blocks:
                 emit_flat(self.module, self.frame, f"all_{block.name}", block)
             if blocks:
-                self._entry(f"input{index}", ["pack", *(f"all_{b.name}" for b in blocks)])
+                self._entry(f"input{index}", [f"all_{b.name}" for b in blocks])
         self._emit_weights(back)
 
     def _emit_weights(self, back: Backward) -> None:
@@ -204,10 +218,14 @@ class Kernel:
         threads = f.word(params, self.frame.index("threads"))
         assert len(WORKER) == 3
 
-        def part(n: str, _: list[str]) -> None:
-            f.call(worker, ("ptr", params), ("i64", n), ("i64", threads))
+        # threads that wait for each other must all be there: as many as have come
+        together = f.compare("ne", f.word(params, self.frame.index("shared")), 0)
+        count = f.let(f"select i1 {together}, i64 {step}, i64 {threads}")
 
-        f.loop(first, threads, part, step=step)
+        def part(n: str, _: list[str]) -> None:
+            f.call(worker, ("ptr", params), ("i64", n), ("i64", count))
+
+        f.loop(first, count, part, step=step)
         f.finish()
         return name
 

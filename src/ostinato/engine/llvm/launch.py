@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,9 @@ from torch import Tensor
 
 from ostinato.engine.llvm.batch import Layout
 from ostinato.engine.llvm.kernel import Kernel
-from ostinato.engine.llvm.plan import Plan, plan_of
+from ostinato.engine.llvm.plan import Chunk, Plan, plan_of
 from ostinato.engine.llvm.pool import pool
+from ostinato.engine.llvm.sharing import sharing
 from ostinato.engine.second import gradients
 
 __all__ = ["Job", "run"]
@@ -45,6 +47,7 @@ class _Forward:
         self.plan, self.kernel = plan, plan.kernel
         self.words: NDArray[np.int64] = plan.words.copy()
         self.slots = plan.slots
+        self.span = [plan.slots[name] for name in ("T", "first", "last")]
         # the frame holds addresses; these hold what is there
         self.kept: list[Sequence[Tensor]] = [inputs, statics]
         self.sequences: dict[int, Tensor] = {}
@@ -74,6 +77,21 @@ class _Forward:
             pool.give(buffer, key)
         self.borrowed.clear()
 
+    def walk(self, name: str, chunk: Chunk) -> None:
+        """Walk some steps; the threads may share units, if that went well of late."""
+        steps = self.slots["steps"]
+        whole = int(self.words[steps])
+        self.words[steps] = whole + chunk.steps * 24
+        self.words[self.span] = chunk.numbers
+        if self.plan.share(self.words):
+            begin = time.perf_counter()
+            self.call(name)
+            took = time.perf_counter() - begin
+            sharing.report(took, chunk.numbers[0], self.plan.work_of_step)
+        else:
+            self.call(name)
+        self.words[steps] = whole
+
     def call(self, name: str) -> None:
         self.kernel.library.functions[name](self.words.ctypes.data, self.plan.threads)
 
@@ -100,33 +118,20 @@ class _Forward:
                 self.sequences[i] = whole
                 self.rows(f"Y{i}", "", whole, 0)
             y, v = self.slots.get(f"Y{i}"), self.slots.get(f"V{i}")
-            if y is None:
-                # nothing reads the old state; the new one may still be asked for
-                address = self.sequences[i].data_ptr()
-            else:
-                address = int(self.words[y])
+            # nothing may read the old state where the new one is asked for
+            address = self.sequences[i].data_ptr() if y is None else int(self.words[y])
             ctypes.memmove(address, first.data_ptr(), first.nbytes)
             if v is not None:
                 self.words[v] = address + layout.batch * width * bytes_
 
     def _walk(self) -> None:
         plan = self.plan
-        t, first, last = (self.slots[name] for name in ("T", "first", "last"))
-        steps = self.slots["steps"]
-        base = int(self.words[steps])
         moved = self._moved() if plan.reuse else None
         for chunk in plan.chunks:
-            self.words[t], self.words[first], self.words[last] = chunk.numbers
-            self.words[steps] = base + chunk.steps * 24
             if moved is not None:
                 self._move(chunk.first, *moved)
-            self.call("forward")
-        self.words[steps] = base
-        self.words[t], self.words[first], self.words[last] = (
-            plan.layout.length,
-            0,
-            plan.layout.rows,
-        )
+            self.walk("forward", chunk)
+        self.words[self.span] = (plan.layout.length, 0, plan.layout.rows)
 
     def _moved(self) -> tuple[list[int], list[int], list[int]]:
         """(frame indices, addresses, bytes for a row) of what holds one chunk alone."""
@@ -143,7 +148,7 @@ class _Forward:
         return index, [int(self.words[n]) for n in index], size
 
     def _move(self, row: int, index: list[int], base: list[int], size: list[int]) -> None:
-        """Let row numbers of the whole batch reach the buffers of one chunk, which begins at `row`."""
+        """Let row numbers of the whole batch reach the buffers of the chunk that starts at `row`."""
         if row:
             self._carry_over(row)
         for n, address, bytes_ in zip(index, base, size, strict=True):
@@ -204,7 +209,8 @@ class _Walk(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         B = job.layout.batch
         sequences = [run.sequences[i][B:] for i in job.wanted]
-        ctx.kept = [*sequences, *run.emits]
+        # aliases, which share the counter of changes: the outputs themselves would hold this node
+        ctx.kept = [kept.detach() for kept in (*sequences, *run.emits)]
         ctx.versions = [kept._version for kept in ctx.kept]
         return (*sequences, *run.emits, *finals)
 
@@ -230,7 +236,7 @@ class _Walk(torch.autograd.Function):
         found = _Backward(ctx.run, job, counts, tensors, keep).run(grads, ctx.needs_input_grad[3:])
         if not keep:
             ctx.run.release()
-            ctx.run = None
+            ctx.run = ctx.kept = ctx.versions = None
         return None, None, None, *found
 
 
@@ -256,12 +262,17 @@ class _Backward:
         plan.jobs(self.words, kernel.back_packing)
         if kernel.back_packing.jobs:
             self.forward.call("pack_all")
-        self.forward.call("backward")
+        for chunk in reversed(plan.chunks):
+            self.forward.walk("backward", chunk)
+        self.words[self.forward.span] = (plan.layout.length, 0, plan.layout.rows)
+        if "initial" in kernel.library.functions:
+            self.forward.call("initial")
         for j, given in enumerate(inputs):
             if given is not None and self.derived.d_inputs[j] is None:
                 given.zero_()
             elif given is not None and f"input{j}" in kernel.library.functions:
                 plan.jobs(self.words, kernel.input_packings[j])
+                self.forward.call("pack_all")
                 self.forward.call(f"input{j}")
         statics = self._statics()
         for buffer, key in self.borrowed:
@@ -361,7 +372,9 @@ def run(
     w, e = len(job.wanted), len(job.kernel.program.emits)
     if job.kernel.train:
         counts = (len(inputs), len(statics))
-        out = _Walk.apply(job, last, counts, *inputs, *statics, *state)
+        out: tuple[Tensor, ...] = _Walk.apply(  # type: ignore[no-untyped-call]
+            job, last, counts, *inputs, *statics, *state
+        )
         return out[:w], out[w : w + e], out[w + e :]
     plan = plan_of(job.kernel, job.layout, job.wanted, job.threads)
     walked = _Forward(plan, inputs, statics)

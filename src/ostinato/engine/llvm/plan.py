@@ -15,12 +15,17 @@ from torch import Tensor
 
 from ostinato.engine.llvm.batch import Layout
 from ostinato.engine.llvm.kernel import Kernel, Packing
+from ostinato.engine.llvm.sharing import sharing
 
 __all__ = ["Area", "Plan", "plan_of"]
 
 # records of about this many bytes are filled and walked in one go, so that they stay in the cache
 _NEAR = 1 << 20
 _LINE = 64
+# multiply-adds in a step that are worth a meeting of the threads after it
+_BUSY = 32_000
+# steps after which threads that share units look whether they should
+_LOOK = 64
 
 
 class Area:
@@ -80,6 +85,7 @@ class Plan:
         blocks, shares = layout.work(threads, kernel.most)
         B, N = layout.batch, layout.rows
         self._set(B=B, lone=int(B <= 2 and layout.even), threads=threads)
+        self.shareable = threads > 1 and self._few()
         self._set(chunk_count=len(layout.chunks) - 1)
         self._point(steps=layout.steps, blocks=blocks, shares=shares)
         self._point(runs=layout.runs, chunks=layout.chunks)
@@ -95,6 +101,17 @@ class Plan:
         self.records = self._records(kernel.forward.slots, self.rows)
         self.hidden = [i for i in range(len(kernel.program.states)) if i not in wanted]
         self._lay_out()
+
+    def _few(self) -> bool:
+        """Whether the threads share unit blocks: few rows, much work in a step, no sums."""
+        kernel, batch = self.kernel, self.layout.batch
+        blocks = [*kernel.forward.walk.values()]
+        if kernel.backward is not None:
+            blocks += kernel.backward.walk.values()
+        work = sum(m.rows * m.columns for b in blocks for g in b.groups for m in g.matrices)
+        self.work_of_step = batch * work
+        enough = batch * work >= (_BUSY if kernel.backward is None else 2 * _BUSY)
+        return batch <= 6 and enough and not any(block.sums for block in blocks)
 
     def _set(self, **numbers: int) -> None:
         for name, number in numbers.items():
@@ -119,6 +136,7 @@ class Plan:
         count = 1 if not kernel.forward.flat else -(-T // max(most, -(-T // 4096)))
         first = layout.steps[:, 0].tolist()
         size = -(-T // count)
+        size = min(size, _LOOK) if self.shareable else size
         return [
             Chunk((min(size, T - t), first[t], first[min(t + size, T)]), t, first[t])
             for t in range(0, T, size)
@@ -157,6 +175,13 @@ class Plan:
         self.alias = [(self.slots[d], self.slots[r]) for d, r in kernel.alias.items()]
         self.alias_sizes = self._records(kernel.alias, N)
 
+    def share(self, words: NDArray[np.int64]) -> bool:
+        """Enter whether the threads share units in the walk that comes next."""
+        shared = self.shareable and sharing.allowed()
+        words[self.slots["shared"]] = int(shared)
+        words[self.slots["meeting"]] = 0
+        return shared
+
     def jobs(self, words: NDArray[np.int64], packing: Packing) -> None:
         """Enter a table of packing jobs."""
         words[self.slots["jobs"]] = packing.table.data_ptr()
@@ -166,7 +191,7 @@ class Plan:
 def plan_of(kernel: Kernel, layout: Layout, wanted: tuple[int, ...], threads: int) -> Plan:
     """The plan for such calls, made once."""
     key = (id(kernel), wanted, threads)
-    found = layout.plans.get(key)
+    found: Plan | None = layout.plans.get(key)
     if found is None:
         found = layout.plans[key] = Plan(kernel, layout, wanted, threads)
-    return found  # type: ignore[no-any-return]
+    return found

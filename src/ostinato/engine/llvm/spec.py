@@ -1,8 +1,8 @@
 """What a piece of kernel does, before any code: where values come from, are added up, and go.
 
 Rows are the rows of the packed batch: at step t the live sequences stand side by side, the longest
-first, and `cur` counts rows over all steps. A *record* holds several vectors for each unit block and
-row, side by side: [unit blocks, rows, slots, lanes]. Everything else is row-major.
+first, and `cur` counts rows over all steps. A *record* holds several vectors for each unit block
+and row, side by side: [unit blocks, rows, slots, lanes]. Everything else is row-major.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class Record:
 class Group:
     """Products of one operand, each added to an accumulator.
 
-    `operand` is a row-major place of `inner` columns, or slots of one record whose units are
-    multiplied one slot after the other. `terms` are (accumulator, matrix), for a record (accumulator,
-    matrix of each slot); the weights are packed into the frame's buffer `packed`.
+    `operand` is a row-major place of `inner` columns, with a matrix for each accumulator; or slots
+    of one record, multiplied one after the other, with a matrix for each slot and one accumulator.
+    The weights are packed into the frame's buffer `packed`.
     """
 
     packed: str

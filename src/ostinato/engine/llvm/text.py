@@ -1,4 +1,4 @@
-"""Writing LLVM IR as text: a module, a function, and the few shapes of control flow that are needed.
+"""Writing LLVM IR as text: a module, a function, and the few shapes of control flow needed.
 
 Values are the names of SSA registers or literals, both strings; Python integers are folded where
 they meet. No optimisation pass runs afterwards, so what is written here is what the code
@@ -269,7 +269,7 @@ class Function:
         step: Int = 1,
         carried: Sequence[tuple[str, str]] = (),
     ) -> list[str]:
-        """For i in range(low, high, step): carried = body(i, carried); types come with the values."""
+        """For i in range(low, high, step): carried = body(i, carried), each with its type."""
         before, head, inner, end = self.block, *(self.label(w) for w in ("head", "body", "end"))
         self.do(f"br label %{head}")
         self.start(head)

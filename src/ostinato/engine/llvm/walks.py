@@ -17,6 +17,8 @@ __all__ = ["WORKER", "emit_flat", "emit_walk", "share"]
 
 # every piece of parallel work: the frame, this thread, how many threads
 WORKER = ("ptr", "i64", "i64")
+# looks at the counter before the processor is let go: some microseconds
+_SPINS = 2000
 
 
 class _Family:
@@ -36,8 +38,16 @@ class _Family:
                 for s in (False, True) if split and n <= 2 and block.groups else (False,):
                     self.names[(n, width, s)] = emit_block(module, frame, block, n, width, split=s)
 
-    def panels(self, f: Function, body: Callable[[Int, int], None]) -> None:
-        """Unit blocks, several abreast; then, one by one, those left over."""
+    def panels(
+        self,
+        f: Function,
+        body: Callable[[Int, int], None],
+        part: tuple[str, str, str] | None = None,
+    ) -> None:
+        """Unit blocks, several abreast; then, one by one, those left over.
+
+        `part` is (1 if the threads share the unit blocks, thread, threads).
+        """
 
         def several(ub: str, _: list[str]) -> None:
             body(ub, self.abreast)
@@ -45,12 +55,26 @@ class _Family:
         def single(ub: str, _: list[str]) -> None:
             body(ub, 1)
 
-        if self.whole == self.abreast:
+        low: Int = 0
+        high: Int = self.whole
+        end: Int = self.count
+        if part is not None:
+            shared, thread, threads = part
+            mine = share(f, self.whole // self.abreast, thread, threads)
+            on = f.compare("ne", shared, 0)
+            low = f.let(f"select i1 {on}, i64 {f.mul(mine[0], self.abreast)}, i64 0")
+            high = f.let(f"select i1 {on}, i64 {f.mul(mine[1], self.abreast)}, i64 {self.whole}")
+            if self.whole < self.count:
+                # the last thread takes what is left over
+                first = f.compare("slt", f.add(thread, 1), threads)
+                none = f.let(f"and i1 {on}, {first}")
+                end = f.let(f"select i1 {none}, i64 {self.whole}, i64 {self.count}")
+        if part is None and self.whole == self.abreast:
             body(0, self.abreast)
         else:
-            f.loop(0, self.whole, several, step=self.abreast)
+            f.loop(low, high, several, step=self.abreast)
         if self.whole < self.count:
-            f.loop(self.whole, self.count, single)
+            f.loop(self.whole, end, single)
 
     def call(
         self, f: Function, rows: Int, width: int, args: Sequence[Int], lone: str | None = None
@@ -88,11 +112,15 @@ def emit_walk(
     """Emit the worker that walks all steps, from the first or (`back`) from the last."""
     families = [_Family(module, frame, block, range(1, most + 1), split=True) for block in blocks]
     f = Function(module, name, WORKER)
-    params, thread, _ = f.arguments
-    word = {n: f.word(params, frame.index(n)) for n in ("T", "lone")}
+    params, thread, threads = f.arguments
+    word = {n: f.word(params, frame.index(n)) for n in ("T", "lone", "shared", "threads")}
     table = {n: f.pointer(params, frame.index(n)) for n in ("steps", "blocks", "shares")}
-    low = f.word(table["shares"], thread)
-    high = f.word(table["shares"], f.add(thread, 1))
+    # either the rows are shared out, or, where there are few, the unit blocks
+    shared = f.compare("ne", word["shared"], 0)
+    begin = f.let(f"select i1 {shared}, i64 0, i64 {thread}")
+    end = f.let(f"select i1 {shared}, i64 {word['threads']}, i64 {f.add(thread, 1)}")
+    low, high = f.word(table["shares"], begin), f.word(table["shares"], end)
+    meeting = f.at(params, frame.index("meeting"), "i64")
 
     def step(s: str, _: list[str]) -> None:
         t: Int = f.sub(f.sub(word["T"], s), 1) if back else s
@@ -100,7 +128,7 @@ def emit_walk(
         cur, prev, live = (f.word(table["steps"], f.add(line, n)) for n in range(3))
         following = f.word(table["steps"], f.add(line, 3)) if back else 0
         going = f.word(table["steps"], f.add(line, 5)) if back else 0
-        for family in families:
+        for number, family in enumerate(families):
 
             def panel(ub: Int, width: int, family: _Family = family) -> None:
                 def block(n: str, _: list[str]) -> None:
@@ -120,10 +148,40 @@ def emit_walk(
 
                 f.loop(low, high, block)
 
-            family.panels(f, panel)
+            family.panels(f, panel, (word["shared"], thread, threads))
+            met = f.add(f.mul(s, len(families)), number + 1)
+
+            def meet(met: Int = met) -> None:
+                _meet(f, meeting, f.mul(met, threads))
+
+            f.when(shared, meet)
 
     f.loop(0, word["T"], step)
     f.finish()
+
+
+def _meet(f: Function, counter: str, target: Int) -> None:
+    """Wait until all threads have come here: spin for a while, then let others run."""
+    f.do(f"atomicrmw add ptr {counter}, i64 1 seq_cst")
+    before, head, again, leave = f.block, *(f.label(w) for w in ("wait", "again", "met"))
+    pause, rest = f.label("pause"), f.label("rest")
+    f.do(f"br label %{head}")
+    f.start(head)
+    tries = f.let("phi i64 @@")
+    at = len(f.lines) - 1
+    seen = f.let(f"load atomic i64, ptr {counter} acquire, align 8")
+    f.do(f"br i1 {f.compare('sge', seen, target)}, label %{leave}, label %{pause}")
+    f.start(pause)
+    more = f.add(tries, 1)
+    f.do(f"br i1 {f.compare('sgt', more, _SPINS)}, label %{rest}, label %{again}")
+    f.start(rest)
+    called = f.module.declare("sched_yield", "i32 {}()")
+    f.let(f"call i32 {called}()")
+    f.do(f"br label %{again}")
+    f.start(again)
+    f.do(f"br label %{head}")
+    f.lines[at] = f"  {tries} = phi i64 [0, %{before}], [{more}, %{again}]"
+    f.start(leave)
 
 
 def emit_flat(

@@ -23,8 +23,8 @@ JOB = ("source", "target", "from", "to", "stride", "lanes", "rows", "step", "tur
 def emit_pack(module: Module, frame: Frame, name: str) -> None:
     """Emit the worker that does the jobs of the table `jobs`.
 
-    A job fills `rows` vectors, `step` elements apart. Turned, vector k is column k of the source, its
-    lanes are rows `stride` apart; else vector k is row k.
+    A job fills `rows` vectors, `step` elements apart. Turned, vector k is column k of the source,
+    its lanes are rows `stride` apart; else vector k is row k.
     """
     f = Function(module, name, WORKER)
     params, thread, threads = f.arguments
@@ -90,10 +90,8 @@ def _transpose(f: Function, rows: list[str]) -> list[str]:
     for _ in range(lanes.bit_length() - 1):
         new = []
         for a, b in zip(rows[: lanes // 2], rows[lanes // 2 :], strict=True):
-            for pick in picks:
-                new.append(
-                    f.let(f"shufflevector {m.vector} {a}, {m.vector} {b}, <{lanes} x i32> <{pick}>")
-                )
+            pair = f"{m.vector} {a}, {m.vector} {b}"
+            new += [f.let(f"shufflevector {pair}, <{lanes} x i32> <{pick}>") for pick in picks]
         rows = new
     return rows
 
