@@ -108,7 +108,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), metavar="N")
     parser.add_argument(
         "--shape",
-        type=_shape,
+        type=shape_of,
         action="append",
         metavar="B,T,I,H",
         help="a shape of your own, in place of the usual ones; may be given more than once",
@@ -127,7 +127,8 @@ def _chosen(text: str, names: Sequence[str]) -> list[str]:
     return asked
 
 
-def _shape(text: str) -> Shape:
+def shape_of(text: str) -> Shape:
+    """Four numbers B,T,I,H."""
     try:
         B, T, I, H = map(int, text.split(","))  # noqa: E741 - the letter of the equations
     except ValueError:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import ostinato
+
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "benchmarks"
 
@@ -80,8 +82,6 @@ def test_what_silently_became_the_slow_path_has_no_speed(bench):
         def forward(self, x, h):
             return torch.tanh(h + x) if x.sum() > 0 else h
 
-    import ostinato
-
     side = subjects.Side(
         "ours", ostinato.Recurrent(Deciding(), state_sizes=[3]), lambda net, x: net(x)[0]
     )
@@ -119,6 +119,21 @@ def test_the_micro_kernel_does_the_operations_that_it_counts(bench):
     lanes, rows = made.lanes, made.rows
     assert made.operations == 2 * 2 * 3 * 128 * rows * 4 * lanes
     assert made.sums() == [3 * 128.0] * 2
+
+
+def test_a_step_is_told_apart_into_the_entries_of_its_kernel(bench):
+    subjects, tool = bench("subjects"), bench("profile_walk")
+    side = subjects.SUBJECTS[0].build(4, 4)[0]
+    ours = subjects.contest(side, subjects.Batch(subjects.Shape(2, 3, 4, 4)), train=True)
+    with ostinato.engine("llvm"):
+        ours.run()
+        times = tool.profile(ours.run, steps=3)
+        again = tool.profile(ours.run, steps=3)
+    assert {"forward", "backward", "weights", "whole step"} <= set(times)
+    assert set(times) == set(again)
+    parts = [seconds for name, seconds in times.items() if name != "whole step"]
+    assert all(seconds > 0 for seconds in parts)
+    assert max(parts) < times["whole step"]
 
 
 @pytest.mark.parametrize(
