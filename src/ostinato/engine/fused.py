@@ -163,7 +163,7 @@ def _read(cell: nn.Module, x: Tensor, state: State) -> Recurrence | NotFusable:
 @contextlib.contextmanager
 def _true_parameters(cell: nn.Module) -> Iterator[None]:
     """Have parameters to trace where `functional_call` has put plain tensors for them."""
-    held: list[tuple[dict[str, Any], str, Tensor]] = [
+    held: list[tuple[dict[str, Any], str, Any]] = [
         (module._parameters, name, value)
         for module in cell.modules()
         for name, value in module._parameters.items()
