@@ -148,7 +148,7 @@ class _Forward:
         return index, [int(self.words[n]) for n in index], size
 
     def _move(self, row: int, index: list[int], base: list[int], size: list[int]) -> None:
-        """Let row numbers of the whole batch reach the buffers of the chunk that starts at `row`."""
+        """Let row numbers of the whole batch reach the buffers of a chunk beginning at `row`."""
         if row:
             self._carry_over(row)
         for n, address, bytes_ in zip(index, base, size, strict=True):
