@@ -55,9 +55,15 @@ def _run(given: argparse.Namespace) -> int:
     told["peak"] = f"{peak.rate() / 1e9:.0f} GFLOP/s"
     told["not installed"] = ", ".join(missing()) or "nothing"
     print_machine(console, told)
-    rows = list(_measure(console, given, peak))
-    if given.json is not None:
-        write_json(given.json, told, rows)
+    if float(told["load before"]) > 0.5:
+        console.print("[yellow]Others are at work on this machine: distrust the times.[/]")
+    rows: list[Row] = []
+    try:
+        rows.extend(_measure(console, given, peak))
+    finally:
+        # what was measured before something failed is not lost
+        if given.json is not None:
+            write_json(given.json, told, rows)
     wrong = [row for row in rows if row.wrong]
     goals = [row.met for row in rows if row.met is not None]
     console.print(f"{sum(goals)} of {len(goals)} goals met, {len(wrong)} wrong")
