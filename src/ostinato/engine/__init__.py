@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from types import ModuleType
 
-import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import forward_ad
 
 from ostinato.engine import eager, kernels
 from ostinato.engine.calls import Call, State, Walk, split_result
+from ostinato.engine.trace import compiling
 
 __all__ = ["Call", "State", "Walk", "engine", "run", "split_result"]
 
@@ -74,4 +74,4 @@ def run(call: Call) -> Walk:
 
 def _recorded(call: Call) -> bool:
     """Whether something traces this call: the walk is to be one operator then."""
-    return torch.compiler.is_compiling() or isinstance(call.x, FakeTensor)
+    return compiling() or isinstance(call.x, FakeTensor)

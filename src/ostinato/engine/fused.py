@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import warnings
 import weakref
@@ -20,7 +21,7 @@ from ostinato.engine.llvm.kernel import Kernel
 from ostinato.engine.llvm.launch import Job, run
 from ostinato.engine.llvm.text import Target
 from ostinato.engine.recurrence import NotFusable, Recurrence
-from ostinato.engine.trace import trace
+from ostinato.engine.trace import compiling, trace
 
 __all__ = ["EngineWarning", "fit_for", "recurrence_of", "walk"]
 
@@ -110,7 +111,7 @@ def _needs_gradient(call: Call, statics: tuple[Tensor, ...]) -> bool:
 def fit_for(call: Call) -> bool:
     """Whether the tensors are of a kind that this engine takes."""
     tensors = (call.x, *call.state)
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+    if compiling() or torch._C._are_functorch_transforms_active():
         return False
     plain = all(type(t) in (Tensor, nn.Parameter) and t.device.type == "cpu" for t in tensors)
     if not plain or call.x.dim() != 3 or call.x.numel() == 0 or call.x.shape[1] == 0:
@@ -235,7 +236,20 @@ def _kernel(
     return kernel
 
 
+def _after_fork() -> None:
+    # OpenMP's threads stay with the parent, and a child that calls them waits for ever
+    global _forked
+    _forked = True
+
+
+_forked = False
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def _threads(program: Program, rows: int) -> int:
+    if _forked:
+        return 1
     work = sum(shape[0] * shape[1] for shape in program.statics if len(shape) == 2)
     return 1 if rows * work < _SMALL else torch.get_num_threads()
 

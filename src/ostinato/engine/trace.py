@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import operator
+import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,7 +29,20 @@ from ostinato.engine.sources import error_line, source_line, state_names, variab
 from ostinato.engine.tracer import STATIC, Form, Tracer, operator_name
 from ostinato.engine.values import Opaque, Rows, Unfit
 
-__all__ = ["trace"]
+__all__ = ["compiling", "trace"]
+
+# torch marks the whole process while it exports
+_busy = threading.RLock()
+
+
+def compiling() -> bool:
+    """Whether the caller is being compiled or exported, and not some thread that reads a cell."""
+    if torch.compiler.is_dynamo_compiling():
+        return True
+    if not torch.compiler.is_compiling():
+        return False
+    with _busy:
+        return torch.compiler.is_compiling()
 
 
 class _Normal(nn.Module):
@@ -55,7 +69,8 @@ def trace(cell: nn.Module, x: Tensor, state: State) -> Recurrence:
         NotFusable: the algebra cannot express the cell.
     """
     dtype = _state_type(state)
-    exported = _export(cell, x, state)
+    with _busy:
+        exported = _export(cell, x, state)
     _refuse(exported)
     inputs = set(exported.graph_signature.user_inputs)
     users = [node for node in exported.graph.nodes if node.name in inputs]

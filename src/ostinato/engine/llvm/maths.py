@@ -1,9 +1,8 @@
 """The pointwise operations in vector code.
 
 `exp` and what is made of it: range reduction by multiples of log 2 in two parts (Cody and Waite),
-then a polynomial in the remainder. `tanh` goes through expm1, so that small arguments keep their
-digits. NaN and infinities pass through. The other transcendental functions are rare in cells: LLVM
-expands them to the C library's, lane by lane.
+then a polynomial in the remainder. NaN and infinities pass through. The other transcendental
+functions are rare in cells: LLVM expands them to the C library's, lane by lane.
 """
 
 from __future__ import annotations
@@ -15,8 +14,27 @@ from ostinato.engine.llvm.text import Function
 
 __all__ = ["POINTWISE", "lower"]
 
-# 1/k! from k = 2 up: the Taylor polynomial's remainder at |r| <= log(2)/2 is below the rounding
-_TERMS = {"float": 6, "double": 13}
+# coefficients of r^k, the highest first and down to r^2: for float those of Cephes' expf (Moshier),
+# for double 1/k!, whose remainder at |r| <= log(2)/2 is below the rounding
+_EXP = {
+    "float": (
+        1.9875691500e-4,
+        1.3981999507e-3,
+        8.3334519073e-3,
+        4.1665795894e-2,
+        1.6666665459e-1,
+        5.0000001201e-1,
+    ),
+    "double": tuple(1 / math.factorial(k) for k in range(14, 1, -1)),
+}
+# Cephes' tanhf: x + x^3 P(x^2) for |x| < 0.625
+_TANH = (
+    -5.70498872745e-3,
+    2.06390887954e-2,
+    -5.37397155531e-2,
+    1.33314422036e-1,
+    -3.33332819422e-1,
+)
 _SPLIT = {
     "float": (0.693359375, -2.12194440e-4),
     "double": (6.93145751953125e-1, 1.42860682030941723212e-6),
@@ -42,10 +60,10 @@ def _reduce(f: Function, x: str) -> tuple[str, str]:
 def _expm1_small(f: Function, r: str) -> str:
     """exp(r) - 1 for |r| <= log(2)/2."""
     m = f.module
-    last = _TERMS[m.element]
-    p = m.splat(1 / math.factorial(last))
-    for k in range(last - 1, 1, -1):
-        p = f.fma(p, r, m.splat(1 / math.factorial(k)))
+    first, *rest = _EXP[m.element]
+    p = m.splat(first)
+    for coefficient in rest:
+        p = f.fma(p, r, m.splat(coefficient))
     return f.fma(f.binary("fmul", r, r), p, r)
 
 
@@ -96,21 +114,43 @@ def _exp(f: Function, x: str) -> str:
 
 
 def _sigmoid(f: Function, x: str) -> str:
-    """1 / (1 + exp(-x)), with the exponential of -|x| alone, which cannot overflow."""
+    """1 / (1 + e) above 0, e - e^2 / (1 + e) below, with e = exp(-|x|), which cannot overflow."""
     m = f.module
     one = m.splat(1.0)
     low = m.splat(_CLAMP[m.element][0])
     size = f.let(f"fneg {m.vector} {f.intrinsic('fabs', x)}")
     size = f.select(f.floats("olt", size, low), low, size)
     e = _exp_within(f, size)
-    top = f.select(f.floats("olt", x, m.splat(0.0)), e, one)
-    return f.binary("fdiv", top, f.binary("fadd", e, one))
+    above = f.binary("fdiv", one, f.binary("fadd", e, one))
+    minus = f.let(f"fneg {m.vector} {f.binary('fmul', e, above)}")
+    return f.select(f.floats("olt", x, m.splat(0.0)), f.fma(minus, e, e), above)
 
 
 def _tanh(f: Function, x: str) -> str:
+    return _tanh_float(f, x) if f.module.element == "float" else _tanh_double(f, x)
+
+
+def _tanh_float(f: Function, x: str) -> str:
+    """1 - 2 / (exp(2|x|) + 1) with the sign of x; near 0 a polynomial, which keeps its digits."""
+    m = f.module
+    size = f.intrinsic("fabs", x)
+    limit = m.splat(_TANH_CLAMP["float"])
+    held = f.select(f.floats("ogt", size, limit), limit, size)
+    e = _exp_within(f, f.binary("fadd", held, held))
+    t = f.binary("fdiv", m.splat(2.0), f.binary("fadd", e, m.splat(1.0)))
+    far = f.intrinsic("copysign", f.binary("fsub", m.splat(1.0), t), x)
+    z = f.binary("fmul", x, x)
+    p = m.splat(_TANH[0])
+    for coefficient in _TANH[1:]:
+        p = f.fma(p, z, m.splat(coefficient))
+    near = f.fma(f.binary("fmul", p, z), x, x)
+    return f.select(f.floats("olt", size, m.splat(0.625)), near, far)
+
+
+def _tanh_double(f: Function, x: str) -> str:
     """expm1(2x) / (expm1(2x) + 2)."""
     m = f.module
-    limit = _TANH_CLAMP[m.element]
+    limit = _TANH_CLAMP["double"]
     x = _clamp(f, x, -limit, limit)
     twice = f.binary("fadd", x, x)
     n, r = _reduce(f, twice)
@@ -119,7 +159,7 @@ def _tanh(f: Function, x: str) -> str:
     e = f.fma(_expm1_small(f, r), power, rest)
     y = f.binary("fdiv", e, f.binary("fadd", e, m.splat(2.0)))
     # keeps -0 and what is too small to be squared
-    return f.select(f.floats("olt", f.intrinsic("fabs", x), m.splat(1e-5)), x, y)
+    return f.select(f.floats("olt", f.intrinsic("fabs", x), m.splat(1e-8)), x, y)
 
 
 def _softplus(f: Function, x: str) -> str:
