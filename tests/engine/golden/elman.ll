@@ -3,8 +3,10 @@ declare i32 @omp_get_thread_num()
 declare i32 @omp_get_num_threads()
 declare void @GOMP_parallel(ptr, ptr, i32, i32)
 declare <4 x float> @llvm.fmuladd.v4f32(<4 x float>, <4 x float>, <4 x float>)
-declare <4 x float> @llvm.rint.v4f32(<4 x float>)
 declare <4 x float> @llvm.fabs.v4f32(<4 x float>)
+declare <4 x float> @llvm.rint.v4f32(<4 x float>)
+declare <4 x float> @llvm.floor.v4f32(<4 x float>)
+declare <4 x float> @llvm.copysign.v4f32(<4 x float>, <4 x float>)
 declare i32 @sched_yield()
 
 define internal void @xf0_4_1_1(ptr %a0, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5, i64 %a6) nounwind {
@@ -91,38 +93,54 @@ body20:
   %v33 = add i64 %v22, 1
   br label %head19
 end21:
-  %v34 = fcmp ogt <4 x float> %v23, splat (float 0x4024000000000000)
-  %v35 = select <4 x i1> %v34, <4 x float> splat (float 0x4024000000000000), <4 x float> %v23
-  %v36 = fcmp olt <4 x float> %v35, splat (float 0xC024000000000000)
-  %v37 = select <4 x i1> %v36, <4 x float> splat (float 0xC024000000000000), <4 x float> %v35
-  %v38 = fadd <4 x float> %v37, %v37
-  %v39 = fmul <4 x float> %v38, splat (float 0x3FF7154760000000)
-  %v40 = call <4 x float> @llvm.rint.v4f32(<4 x float> %v39)
-  %v41 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v40, <4 x float> splat (float 0xBFE6300000000000), <4 x float> %v38)
-  %v42 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v40, <4 x float> splat (float 0x3F2BD01060000000), <4 x float> %v41)
-  %v43 = fptosi <4 x float> %v40 to <4 x i32>
-  %v44 = add <4 x i32> %v43, splat (i32 127)
-  %v45 = shl <4 x i32> %v44, splat (i32 23)
-  %v46 = bitcast <4 x i32> %v45 to <4 x float>
-  %v47 = fsub <4 x float> %v46, splat (float 0x3FF0000000000000)
-  %v48 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> splat (float 0x3F56C16C20000000), <4 x float> %v42, <4 x float> splat (float 0x3F81111120000000))
-  %v49 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v48, <4 x float> %v42, <4 x float> splat (float 0x3FA5555560000000))
-  %v50 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v49, <4 x float> %v42, <4 x float> splat (float 0x3FC5555560000000))
-  %v51 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v50, <4 x float> %v42, <4 x float> splat (float 0x3FE0000000000000))
-  %v52 = fmul <4 x float> %v42, %v42
-  %v53 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v52, <4 x float> %v51, <4 x float> %v42)
-  %v54 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v53, <4 x float> %v46, <4 x float> %v47)
-  %v55 = fadd <4 x float> %v54, splat (float 0x4000000000000000)
-  %v56 = fdiv <4 x float> %v54, %v55
-  %v57 = call <4 x float> @llvm.fabs.v4f32(<4 x float> %v37)
-  %v58 = fcmp olt <4 x float> %v57, splat (float 0x3EE4F8B580000000)
-  %v59 = select <4 x i1> %v58, <4 x float> %v37, <4 x float> %v56
-  %v60 = mul i64 %a3, 4
-  %v61 = add i64 %v60, %v1
-  %v62 = getelementptr i64, ptr %a0, i64 26
-  %v63 = load ptr, ptr %v62
-  %v64 = getelementptr float, ptr %v63, i64 %v61
-  store <4 x float> %v59, ptr %v64, align 4
+  %v34 = call <4 x float> @llvm.fabs.v4f32(<4 x float> %v23)
+  %v35 = fcmp ogt <4 x float> %v34, splat (float 0x4024000000000000)
+  %v36 = select <4 x i1> %v35, <4 x float> splat (float 0x4024000000000000), <4 x float> %v34
+  %v37 = fadd <4 x float> %v36, %v36
+  %v38 = fmul <4 x float> %v37, splat (float 0x3FF7154760000000)
+  %v39 = call <4 x float> @llvm.rint.v4f32(<4 x float> %v38)
+  %v40 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v39, <4 x float> splat (float 0xBFE6300000000000), <4 x float> %v37)
+  %v41 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v39, <4 x float> splat (float 0x3F2BD01060000000), <4 x float> %v40)
+  %v42 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> splat (float 0x3F2A0D2CE0000000), <4 x float> %v41, <4 x float> splat (float 0x3F56E879C0000000))
+  %v43 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v42, <4 x float> %v41, <4 x float> splat (float 0x3F81112100000000))
+  %v44 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v43, <4 x float> %v41, <4 x float> splat (float 0x3FA5553820000000))
+  %v45 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v44, <4 x float> %v41, <4 x float> splat (float 0x3FC5555540000000))
+  %v46 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v45, <4 x float> %v41, <4 x float> splat (float 0x3FE0000000000000))
+  %v47 = fmul <4 x float> %v41, %v41
+  %v48 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v47, <4 x float> %v46, <4 x float> %v41)
+  %v49 = fadd <4 x float> %v48, splat (float 0x3FF0000000000000)
+  %v50 = fmul <4 x float> %v39, splat (float 0x3FE0000000000000)
+  %v51 = call <4 x float> @llvm.floor.v4f32(<4 x float> %v50)
+  %v52 = fptosi <4 x float> %v51 to <4 x i32>
+  %v53 = add <4 x i32> %v52, splat (i32 127)
+  %v54 = shl <4 x i32> %v53, splat (i32 23)
+  %v55 = bitcast <4 x i32> %v54 to <4 x float>
+  %v56 = fmul <4 x float> %v49, %v55
+  %v57 = fsub <4 x float> %v39, %v51
+  %v58 = fptosi <4 x float> %v57 to <4 x i32>
+  %v59 = add <4 x i32> %v58, splat (i32 127)
+  %v60 = shl <4 x i32> %v59, splat (i32 23)
+  %v61 = bitcast <4 x i32> %v60 to <4 x float>
+  %v62 = fmul <4 x float> %v56, %v61
+  %v63 = fadd <4 x float> %v62, splat (float 0x3FF0000000000000)
+  %v64 = fdiv <4 x float> splat (float 0x4000000000000000), %v63
+  %v65 = fsub <4 x float> splat (float 0x3FF0000000000000), %v64
+  %v66 = call <4 x float> @llvm.copysign.v4f32(<4 x float> %v65, <4 x float> %v23)
+  %v67 = fmul <4 x float> %v23, %v23
+  %v68 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> splat (float 0xBF775E1D40000000), <4 x float> %v67, <4 x float> splat (float 0x3F952269C0000000))
+  %v69 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v68, <4 x float> %v67, <4 x float> splat (float 0xBFAB83C5A0000000))
+  %v70 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v69, <4 x float> %v67, <4 x float> splat (float 0x3FC1107260000000))
+  %v71 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v70, <4 x float> %v67, <4 x float> splat (float 0xBFD5555320000000))
+  %v72 = fmul <4 x float> %v71, %v67
+  %v73 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v72, <4 x float> %v23, <4 x float> %v23)
+  %v74 = fcmp olt <4 x float> %v34, splat (float 0x3FE4000000000000)
+  %v75 = select <4 x i1> %v74, <4 x float> %v73, <4 x float> %v66
+  %v76 = mul i64 %a3, 4
+  %v77 = add i64 %v76, %v1
+  %v78 = getelementptr i64, ptr %a0, i64 26
+  %v79 = load ptr, ptr %v78
+  %v80 = getelementptr float, ptr %v79, i64 %v77
+  store <4 x float> %v75, ptr %v80, align 4
   ret void
 }
 define void @forward(ptr %a0, i64 %a1) nounwind {
