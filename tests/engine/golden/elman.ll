@@ -133,14 +133,16 @@ end21:
   %v71 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v70, <4 x float> %v67, <4 x float> splat (float 0xBFD5555320000000))
   %v72 = fmul <4 x float> %v71, %v67
   %v73 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v72, <4 x float> %v23, <4 x float> %v23)
-  %v74 = fcmp olt <4 x float> %v34, splat (float 0x3FE4000000000000)
-  %v75 = select <4 x i1> %v74, <4 x float> %v73, <4 x float> %v66
-  %v76 = mul i64 %a3, 4
-  %v77 = add i64 %v76, %v1
-  %v78 = getelementptr i64, ptr %a0, i64 26
-  %v79 = load ptr, ptr %v78
-  %v80 = getelementptr float, ptr %v79, i64 %v77
-  store <4 x float> %v75, ptr %v80, align 4
+  %v74 = fcmp oeq <4 x float> %v23, splat (float 0x0000000000000000)
+  %v75 = select <4 x i1> %v74, <4 x float> %v23, <4 x float> %v73
+  %v76 = fcmp olt <4 x float> %v34, splat (float 0x3FE4000000000000)
+  %v77 = select <4 x i1> %v76, <4 x float> %v75, <4 x float> %v66
+  %v78 = mul i64 %a3, 4
+  %v79 = add i64 %v78, %v1
+  %v80 = getelementptr i64, ptr %a0, i64 26
+  %v81 = load ptr, ptr %v80
+  %v82 = getelementptr float, ptr %v81, i64 %v79
+  store <4 x float> %v77, ptr %v82, align 4
   ret void
 }
 define void @forward(ptr %a0, i64 %a1) nounwind {

@@ -238,21 +238,23 @@ end25:
   %v158 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v157, <4 x float> %v154, <4 x float> splat (float 0xBFD5555320000000))
   %v159 = fmul <4 x float> %v158, %v154
   %v160 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v159, <4 x float> %v120, <4 x float> %v120)
-  %v161 = fcmp olt <4 x float> %v121, splat (float 0x3FE4000000000000)
-  %v162 = select <4 x i1> %v161, <4 x float> %v160, <4 x float> %v153
-  %v163 = fmul contract <4 x float> %v82, %v162
-  %v164 = mul i64 %a4, 4
-  %v165 = add i64 %v164, %v1
-  %v166 = getelementptr float, ptr %v21, i64 %v165
-  %v167 = load <4 x float>, ptr %v166, align 4
-  %v168 = fmul contract <4 x float> %v81, %v167
-  %v169 = fadd contract <4 x float> %v163, %v168
-  %v170 = mul i64 %a3, 4
-  %v171 = add i64 %v170, %v1
-  %v172 = getelementptr i64, ptr %a0, i64 26
-  %v173 = load ptr, ptr %v172
-  %v174 = getelementptr float, ptr %v173, i64 %v171
-  store <4 x float> %v169, ptr %v174, align 4
+  %v161 = fcmp oeq <4 x float> %v120, splat (float 0x0000000000000000)
+  %v162 = select <4 x i1> %v161, <4 x float> %v120, <4 x float> %v160
+  %v163 = fcmp olt <4 x float> %v121, splat (float 0x3FE4000000000000)
+  %v164 = select <4 x i1> %v163, <4 x float> %v162, <4 x float> %v153
+  %v165 = fmul contract <4 x float> %v82, %v164
+  %v166 = mul i64 %a4, 4
+  %v167 = add i64 %v166, %v1
+  %v168 = getelementptr float, ptr %v21, i64 %v167
+  %v169 = load <4 x float>, ptr %v168, align 4
+  %v170 = fmul contract <4 x float> %v81, %v169
+  %v171 = fadd contract <4 x float> %v165, %v170
+  %v172 = mul i64 %a3, 4
+  %v173 = add i64 %v172, %v1
+  %v174 = getelementptr i64, ptr %a0, i64 26
+  %v175 = load ptr, ptr %v174
+  %v176 = getelementptr float, ptr %v175, i64 %v173
+  store <4 x float> %v171, ptr %v176, align 4
   ret void
 }
 define void @forward(ptr %a0, i64 %a1) nounwind {

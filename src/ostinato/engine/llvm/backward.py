@@ -8,9 +8,13 @@ row for each sequence.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import reduce
+from typing import TypeAlias
+
 from ostinato.engine.adjoint import Adjoint
-from ostinato.engine.algebra import narrow_outer
-from ostinato.engine.expressions import Matrix, Node, Program, walk_nodes
+from ostinato.engine.algebra import add, const, narrow_outer, widen
+from ostinato.engine.expressions import Matrix, Node, Program, make, walk_nodes
 from ostinato.engine.llvm.forward import LEAF, Forward, pieces
 from ostinato.engine.llvm.spec import (
     Acc,
@@ -25,6 +29,9 @@ from ostinato.engine.llvm.spec import (
 from ostinato.engine.recurrence import NotFusable
 
 __all__ = ["Backward", "choose_saved"]
+
+# (level and width of a block, first unit)
+_Use: TypeAlias = tuple[tuple[int, int], int]
 
 _CHEAP = frozenset(
     [
@@ -113,12 +120,22 @@ class Backward:
         self.pure: dict[Node, bool] = {}
         self.carried: list[list[tuple[int, int, Node]]] = []
         self.direct: list[list[tuple[int, int, Node]]] = []
+        self._refuse_parts()
         for index, root in enumerate(adjoint.d_states):
             self._part(index, root)
         self._lay_out()
         self.inputs = [self._input(j, node) for j, node in enumerate(adjoint.d_inputs)]
         self.initial = [self._initial(i) for i in range(len(program.states))]
         self._walk_sorted()
+
+    def _refuse_parts(self) -> None:
+        for node in walk_nodes(self.adjoint.roots()):
+            again = node.op in ("matmul", "sum") and node not in self.known
+            if again and self.is_pure(node):
+                reason = (
+                    "a product that is used both whole and in part, which the reverse step lacks"
+                )
+                raise NotFusable(node.op, "", reason)
 
     def _part(self, index: int, root: Node | None) -> None:
         """Which products of a state's gradient are left to the step before, and which are not."""
@@ -361,12 +378,47 @@ class Backward:
         return blocks
 
     def _walk_sorted(self) -> None:
+        for index in range(len(self.program.states)):
+            if self._overwrites(index):
+                self._write_late(index)
         self.walk = dict(sorted(self.walk.items()))
         self.weights = [
             WeightProduct(p.matrix, self._operand(p.operand), self.records[p.d])
             for p in self.adjoint.products
         ]
         self.colsums = [Colsum(v.static, v.start, self.records[v.d]) for v in self.adjoint.vectors]
+
+    def _uses(self, index: int) -> tuple[list[_Use], list[_Use]]:
+        """Which blocks read and write the row of a state's gradient, and which units of it."""
+        name, reads, writes = f"C{index}", [], []
+        for key, block in self.walk.items():
+            for acc in block.accs:
+                places = [p for p in acc.start if isinstance(p, Place) and p.pointer == name]
+                reads += [(key, place.column) for place in places]
+            for _, place in block.stores:
+                if isinstance(place, Place) and place.pointer == name:
+                    writes.append((key, place.column))
+        return reads, writes
+
+    def _overwrites(self, index: int) -> bool:
+        """Whether a block would write units that another has still to read in the same step."""
+        reads, writes = self._uses(index)
+        return any(not (r[0] < w[0] or r == w) for r in reads for w in writes)
+
+    def _write_late(self, index: int) -> None:
+        """Put the direct part aside, and copy it at the end of the step."""
+        aside, name, width = f"N{index}", f"C{index}", self.program.states[index]
+        self.buffers[aside] = ("local", width)
+        level = max(key[0] for key in self.walk) + 1
+        for block in list(self.walk.values()):
+            for n, (node, place) in enumerate(block.stores):
+                if isinstance(place, Place) and place.pointer == name:
+                    waiting = replace(place, pointer=aside)
+                    block.stores[n] = (node, waiting)
+                    copy = make("aside", (), node.width, (index, place.column))
+                    last = self._block(level, node.width)
+                    last.fetch[copy] = waiting
+                    last.stores.append((copy, place))
 
     def _operand(self, node: Node) -> Place:
         if node.op in ("state", "input"):
@@ -377,8 +429,4 @@ class Backward:
 
 
 def _total(nodes: list[Node], width: int) -> Node:
-    from functools import reduce
-
-    from ostinato.engine.algebra import add, const, widen
-
     return widen(reduce(add, nodes), width) if nodes else const(0.0, width)

@@ -144,6 +144,8 @@ def _tanh_float(f: Function, x: str) -> str:
     for coefficient in _TANH[1:]:
         p = f.fma(p, z, m.splat(coefficient))
     near = f.fma(f.binary("fmul", p, z), x, x)
+    # x itself keeps the sign of zero
+    near = f.select(f.floats("oeq", x, m.splat(0.0)), x, near)
     return f.select(f.floats("olt", size, m.splat(0.625)), near, far)
 
 
