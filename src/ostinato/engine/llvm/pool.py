@@ -18,14 +18,18 @@ class Pool:
         limit: bytes that may lie idle; beyond that, all that is idle is let go.
     """
 
-    def __init__(self, limit: int = 1 << 30) -> None:
+    def __init__(self, limit: int = 1 << 29) -> None:
         self.limit = limit
         self._free: defaultdict[tuple[int, torch.dtype, str], list[Tensor]] = defaultdict(list)
         self._idle = 0
         self._lock = threading.Lock()
 
     def take(self, size: int, dtype: torch.dtype, key: str = "") -> Tensor:
-        """A buffer of any content; with a key, zeros wherever takers of that key never write."""
+        """A buffer of at least that size and of any content.
+
+        With a key it is of just that size, and zero wherever takers of that key never write.
+        """
+        size = size if key else _rounded(size)
         with self._lock:
             free = self._free.get((size, dtype, key))
             if free:
@@ -44,6 +48,12 @@ class Pool:
             if buffer.nbytes <= self.limit:
                 self._idle += buffer.nbytes
                 self._free[(buffer.numel(), buffer.dtype, key)].append(buffer)
+
+
+def _rounded(size: int) -> int:
+    """A little more, so that batches of about one size find each other's buffers."""
+    step = 1 << max(0, size.bit_length() - 4)
+    return -(-size // step) * step
 
 
 pool = Pool()
