@@ -32,7 +32,6 @@ class Forward:
         program: the step, without transposed matrices.
         saved: values that the reverse walk reads back, kept in records (of width 1: in rows).
         operands: values that it multiplies, kept in rows.
-        train: whether `saved` and `operands` are kept for every step.
     """
 
     def __init__(

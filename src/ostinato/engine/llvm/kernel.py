@@ -15,7 +15,7 @@ from ostinato.engine.llvm.compile import Library, compile_text, openmp
 from ostinato.engine.llvm.forward import Forward
 from ostinato.engine.llvm.spec import Block, Group, Place
 from ostinato.engine.llvm.text import Function, Module, Target
-from ostinato.engine.llvm.walks import WORKER, emit_flat, emit_walk, rows_of
+from ostinato.engine.llvm.walks import emit_flat, emit_walk, rows_of
 from ostinato.engine.llvm.weights import emit_pack, emit_weight_gradients
 
 __all__ = ["Kernel", "Packing"]
@@ -216,7 +216,6 @@ class Kernel:
         first = f.let(f"sext i32 {f.let(f'call i32 {number}()')} to i64")
         step = f.let(f"sext i32 {f.let(f'call i32 {size}()')} to i64")
         threads = f.word(params, self.frame.index("threads"))
-        assert len(WORKER) == 3
 
         # threads that wait for each other must all be there: as many as have come
         together = f.compare("ne", f.word(params, self.frame.index("shared")), 0)
