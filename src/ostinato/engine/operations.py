@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from ostinato.engine.algebra import add, const, div, mul, neg, pointwise, sub
 from ostinato.engine.expressions import Node
 
-__all__ = ["POINTWISE", "Operation"]
+__all__ = ["CHEAP", "POINTWISE", "Operation"]
 
 Args: TypeAlias = tuple[Node, ...]
 # (result, operands, gradient of the result) -> gradient of each operand, None for zero
@@ -151,3 +151,9 @@ _OPERATIONS = (
 )
 
 POINTWISE: dict[str, Operation] = {operation.name: operation for operation in _OPERATIONS}
+
+# an instruction or a few: what a derivative sooner makes again than reads back
+CHEAP = frozenset(
+    {"add", "sub", "mul", "neg", "abs", "sign", "relu", "where", "minimum", "maximum"}
+    | {"gt", "ge", "lt", "le", "eq", "ne"}
+)

@@ -26,33 +26,13 @@ from ostinato.engine.llvm.spec import (
     WeightProduct,
     terms,
 )
+from ostinato.engine.operations import CHEAP
 from ostinato.engine.recurrence import NotFusable
 
 __all__ = ["Backward", "choose_saved"]
 
 # (level and width of a block, first unit)
 _Use: TypeAlias = tuple[tuple[int, int], int]
-
-_CHEAP = frozenset(
-    [
-        "add",
-        "sub",
-        "mul",
-        "neg",
-        "abs",
-        "sign",
-        "relu",
-        "where",
-        "gt",
-        "ge",
-        "lt",
-        "le",
-        "eq",
-        "ne",
-        "minimum",
-        "maximum",
-    ]
-)
 
 
 def _forward_nodes(program: Program) -> set[Node]:
@@ -82,7 +62,7 @@ def choose_saved(program: Program, adjoint: Adjoint) -> tuple[list[Node], list[N
             return True
         if node.op in ("matmul", "sum"):
             return False
-        once = node.op not in _CHEAP and node.width != 1
+        once = node.op not in CHEAP and node.width != 1
         if once:
             return all(arg.op in LEAF or arg in kept for arg in node.args)
         return all(map(at_hand, node.args))
@@ -90,7 +70,7 @@ def choose_saved(program: Program, adjoint: Adjoint) -> tuple[list[Node], list[N
     for cheap in (False, True):
         # one by one: what is saved makes others easy to compute again
         for node in order:
-            wanted = (node.op in _CHEAP) is cheap and not at_hand(node)
+            wanted = (node.op in CHEAP) is cheap and not at_hand(node)
             saved += [node] if wanted else []
     return saved, operands
 
