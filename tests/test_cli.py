@@ -196,7 +196,7 @@ def test_eval_scores_a_text(fitted, text, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fit", "text"], "name a text file"),
+        (["fit", "text"], "name a file to learn from"),
         (["fit", "text", "TEXT"], "name a folder for the run"),
         (["fit", "text", "nowhere.txt", "--out", "OUT"], "no file or folder nowhere.txt"),
         (["fit", "text", "EMPTY", "--out", "OUT"], "is empty"),

@@ -221,11 +221,13 @@ def nearest(word: str, known: Iterable[str], where: str = "") -> str:
 
 def to_dict(config: Any) -> Settings:
     """A configuration as nested plain values, in the order of its fields."""
-    return {
-        field.name: to_dict(value) if is_dataclass(value) else value
-        for field in fields(config)
-        for value in [getattr(config, field.name)]
-    }
+    return {field.name: _plain(getattr(config, field.name)) for field in fields(config)}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return to_dict(value)
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def to_toml(settings: Mapping[str, Any], *, table: str = "") -> str:

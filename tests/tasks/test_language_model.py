@@ -8,7 +8,7 @@ from torch import nn
 
 import ostinato
 from ostinato.data.text import Document
-from ostinato.tasks import fitting
+from ostinato.tasks import task
 from ostinato.tasks.language_model import LanguageModel
 from ostinato.tasks.settings import LanguageModelSettings
 from ostinato.training import FitResult, RunError, TrainingConfig
@@ -208,7 +208,7 @@ def test_killed_run_ends_with_the_weights_of_one_that_was_not(tmp_path):
 def test_what_a_resumed_run_may_not_change(tmp_path):
     out = tmp_path / "run"
     fit(out=out, save_every=2)
-    with pytest.raises(RunError, match="begun on another text"):
+    with pytest.raises(RunError, match="begun on other data"):
         LanguageModel.fit(TEXT + "x\n", out=out, resume=True, progress=False)
     with pytest.raises(ValueError, match="hidden_size is 13 but the run was begun with 12"):
         LanguageModel.fit(TEXT, out=out, resume=True, progress=False, hidden_size=13)
@@ -232,12 +232,11 @@ def test_a_run_is_not_overwritten_unasked(tmp_path):
 def test_further_devices_begin_on_the_folder_that_the_first_has_made(tmp_path, monkeypatch):
     out = tmp_path / "run"
     fit(out=out)
-    monkeypatch.setattr(fitting.rank_zero_only, "rank", 1)
+    monkeypatch.setattr(task.rank_zero_only, "rank", 1)
     before = (out / "config.json").read_bytes()
-    planned = fitting.Fitting.plan(
-        LanguageModel, TEXT, None, None, out, False, False, {**TINY, "hidden_size": 5}
-    )
-    assert planned.model.settings.model.hidden_size == 5
+    ended = FitResult("interrupted", 0, 0, 0, 0.0, None, 0, is_main=False)
+    monkeypatch.setattr(task, "fit", lambda *_, **__: ended)
+    assert fit(out=out, hidden_size=5).settings.model.hidden_size == 5
     assert (out / "config.json").read_bytes() == before
 
 
@@ -245,7 +244,7 @@ def test_interrupted_run_is_saved_without_being_scored(tmp_path, monkeypatch):
     def interrupted(model, *rest, **options):
         return FitResult("interrupted", 3, 0, 9, 1.0, None, 0)
 
-    monkeypatch.setattr(fitting, "fit", interrupted)
+    monkeypatch.setattr(task, "fit", interrupted)
     lm = fit(out=tmp_path / "run")
     assert lm.figures["training"]["stopped"] == "interrupted"
     assert "held_out" not in lm.figures
@@ -258,7 +257,7 @@ def test_new_run_forgets_the_checkpoint_of_the_one_it_replaces(tmp_path, monkeyp
     assert list((out / "checkpoint").iterdir())
     with monkeypatch.context() as patch:
         stopped = FitResult("interrupted", 0, 0, 0, 0.0, None, 0)
-        patch.setattr(fitting, "fit", lambda *_, **__: stopped)
+        patch.setattr(task, "fit", lambda *_, **__: stopped)
         fit(out=out, overwrite=True)
     with pytest.raises(RunError, match="checkpoint"):
         LanguageModel.fit(TEXT, out=out, resume=True, progress=False)

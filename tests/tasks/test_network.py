@@ -4,8 +4,9 @@ from torch import nn
 
 import ostinato
 from ostinato import cells
-from ostinato.tasks.network import LanguageNetwork, build_cell, select_rows
+from ostinato.tasks.network import LanguageNetwork
 from ostinato.tasks.settings import ModelSettings
+from ostinato.tasks.stack import build_cell, select_rows
 
 TOKENS = torch.randint(0, 7, (5, 3), generator=torch.Generator().manual_seed(0))
 

@@ -7,9 +7,8 @@ from ostinato.tasks.settings import (
     DataSettings,
     LanguageModelSettings,
     ModelSettings,
-    preset_names,
-    recorded_settings,
 )
+from ostinato.tasks.task_settings import recorded_settings
 from ostinato.training import TrainingConfig, save_run
 
 
@@ -28,7 +27,7 @@ def test_sections_of_a_toml_file_change_the_defaults(tmp_path):
     assert settings == LanguageModelSettings().changed(cell="gru", cell_options={"reset": "before"})
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", LanguageModelSettings.preset_names())
 def test_presets_are_read_by_name_and_differ_from_the_defaults(name):
     assert LanguageModelSettings.load(name) != LanguageModelSettings()
 
@@ -86,11 +85,11 @@ def test_setting_names_are_unique_over_the_sections():
 
 def test_recorded_settings_are_those_of_the_run(tmp_path):
     settings = LanguageModelSettings().changed(cell="gru")
-    save_run(tmp_path, task="x", settings={"settings": settings.to_dict()}, weights={})
-    assert recorded_settings(tmp_path) == settings
+    save_run(tmp_path, task="language_model", settings={"settings": settings.to_dict()}, weights={})
+    assert recorded_settings(LanguageModelSettings, tmp_path) == settings
     save_run(tmp_path / "other", task="x", settings={}, weights={})
     with pytest.raises(ValueError, match="not the run of a language model"):
-        recorded_settings(tmp_path / "other")
+        recorded_settings(LanguageModelSettings, tmp_path / "other")
 
 
 def test_word_options_are_for_words():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ostinato.cli.fitting import show_training
 from ostinato.cli.output import say, say_table
 
 __all__ = ["show_figures", "show_score"]
@@ -14,11 +15,7 @@ _ONE = {"characters": "character", "words": "word", "subwords": "subword"}
 
 def show_figures(figures: Mapping[str, Any], tokens: str) -> None:
     """The held-out score of a fit, then the guesses, best last."""
-    training = figures["training"]
-    say(
-        f"Trained on {training['tokens']:,} {tokens} in {training['steps']:,} steps "
-        f"({_duration(training['seconds'])})"
-    )
+    show_training(figures, tokens)
     if "held_out" not in figures:
         say("Nothing was held out, so there is no score.")
         return
@@ -42,8 +39,3 @@ def show_score(score: Mapping[str, Any], tokens: str) -> None:
     if score["unknown"]:
         parts.append(f"{score['unknown']:,} of {score['tokens']:,} {tokens} were unknown")
     say("This model: " + ", ".join(parts))
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ostinato.data.tokenizers import Ids, Tokenizer
-from ostinato.tasks.network import LanguageNetwork, select_rows
+from ostinato.tasks.network import LanguageNetwork
 from ostinato.tasks.sampling import Drawer, Recent, Sampling
+from ostinato.tasks.stack import select_rows
 
 __all__ = ["Reader", "beam_search", "sample_tokens"]
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
-from torch import nn
+from typing import Any, ClassVar
 
 from ostinato.data.parts import split_documents
 from ostinato.data.streams import IGNORED, Chunk, Corpus, encode_documents
@@ -17,17 +14,23 @@ from ostinato.tasks.network import LanguageNetwork
 from ostinato.tasks.sampling import Sampling
 from ostinato.tasks.scoring import TextScore, score_corpus
 from ostinato.tasks.settings import LanguageModelSettings
+from ostinato.tasks.stack import Build
+from ostinato.tasks.task import Plan, Prepared, Task
 from ostinato.tasks.writing import evaluating, search, write, write_pieces
-from ostinato.training import Run, RunError, SequenceModule, load_run, save_run, sequence_loss
+from ostinato.training import sequence_loss
 
 __all__ = ["LanguageModel"]
 
-TASK = "language_model"
 TOKENIZER = "tokenizer.json"
 
 
-class LanguageModel(SequenceModule):
+class LanguageModel(Task):
     r"""A recurrent model of text, a character, word or subword at a time.
+
+    `fit` takes a text: files, folders, "-", or the text itself (see `ostinato.data.text`). The end
+    of it (`held_out`, a tenth) is kept for the score; its beginning (`validation`, a twentieth)
+    decides which weights are best and when to stop; the rest is trained on. Of characters, the
+    vocabulary is that of all three; of words and subwords, that of what is trained on.
 
     Made by `fit` or `load`, or from its parts, to be trained by a Lightning `Trainer` of one's own.
 
@@ -48,63 +51,31 @@ class LanguageModel(SequenceModule):
         7
     """
 
+    SETTINGS: ClassVar = LanguageModelSettings
+    settings: LanguageModelSettings
+
     def __init__(
         self,
         tokenizer: Tokenizer,
         settings: LanguageModelSettings | None = None,
         *,
-        cell: Callable[..., nn.Module] | None = None,
+        cell: Build | None = None,
     ) -> None:
-        settings = settings or LanguageModelSettings()
-        super().__init__(settings.training)
+        super().__init__(settings or LanguageModelSettings())
         self.tokenizer = tokenizer
-        self.settings = settings
-        self.network = LanguageNetwork(tokenizer.size, settings.model, cell=cell)
-        self.figures: dict[str, Any] = {}
+        self.network = LanguageNetwork(tokenizer.size, self.settings.model, cell=cell)
 
     # training
 
     @classmethod
-    def fit(
-        cls,
-        source: Source,
-        *,
-        cell: str | Callable[..., nn.Module] | None = None,
-        config: LanguageModelSettings | Mapping[str, Any] | str | Path | None = None,
-        out: str | Path | None = None,
-        resume: bool = False,
-        progress: bool = True,
-        baselines: bool = True,
-        overwrite: bool = False,
-        **settings: Any,
-    ) -> LanguageModel:
-        """Fit a model to text, and score it on the part that was held out.
+    def prepare(cls, plan: Plan, source: Source, validation: Any, test: Any) -> Prepared:
+        if validation is not None or test is not None:
+            raise ValueError(
+                "LanguageModel.fit: validation and held_out are shares of the text here, e.g. 0.1."
+            )
+        from ostinato.tasks.fitting import prepare
 
-        The end of the text (`held_out`, a tenth) is kept for the score; its beginning
-        (`validation`, a twentieth) decides which weights are best and when to stop; the rest is
-        trained on. Of characters, the vocabulary is that of all three; of words and subwords, that
-        of what is trained on.
-
-        Args:
-            source: files, folders, "-", or the text itself; see `ostinato.data.text`.
-            cell: "lstm", "module:Class", or a class.
-            config: settings, a dictionary of them, a TOML file, or a preset's name.
-            out: run folder; None: nothing is written (`save` does it later).
-            resume: go on with the run in `out`, under the settings it was begun with. Only how
-                long and where it runs may change.
-            progress: show a live line, where there is a terminal.
-            baselines: also score simple guesses, for comparison.
-            overwrite: a run that is already in `out` may be lost.
-            settings: single settings by their names, e.g. `hidden_size=512, lr=1e-3`.
-
-        Raises:
-            FileNotFoundError, ValueError: the text or a setting cannot be used; the message says
-                why. `ostinato.training.RunError` (a ValueError) if `out` cannot be resumed.
-        """
-        from ostinato.tasks.fitting import Fitting
-
-        fitting = Fitting.plan(cls, source, cell, config, out, resume, overwrite, settings)
-        return fitting.run(progress=progress, baselines=baselines)
+        return prepare(cls, plan, source)
 
     def training_step(self, batch: Chunk, batch_idx: int) -> dict[str, Any]:
         outputs, state = self.network.outputs(batch.inputs, self.carried, reset=batch.reset)
@@ -240,63 +211,12 @@ class LanguageModel(SequenceModule):
 
     # files
 
-    def save(self, folder: str | Path) -> None:
-        """Write the model into a run folder: config.json, tokenizer.json, model.safetensors.
-
-        Raises:
-            OSError, ValueError: it cannot be written; what was there before is intact.
-        """
-        save_run(
-            folder,
-            task=TASK,
-            settings={"settings": self.settings.to_dict(), "figures": self.figures},
-            weights=self.state_dict(),
-            texts={TOKENIZER: json.dumps(self.tokenizer.to_dict(), ensure_ascii=False, indent=1)},
-        )
+    def texts(self) -> dict[str, str]:
+        return {TOKENIZER: json.dumps(self.tokenizer.to_dict(), ensure_ascii=False, indent=1)}
 
     @classmethod
-    def load(
-        cls, folder: str | Path | Run, *, cell: Callable[..., nn.Module] | None = None
+    def restore(
+        cls, settings: LanguageModelSettings, texts: Mapping[str, str], cell: Build | None = None
     ) -> LanguageModel:
-        """Read a model from its run folder. Nothing is unpickled.
-
-        A cell of one's own is imported by the name that the folder gives; see to it that it can
-        be, or hand it over.
-
-        Args:
-            folder: what `fit(out=...)` or `save` wrote.
-            cell: builds the cell, in place of what the folder names.
-
-        Raises:
-            RunError: the folder is no whole run of a language model.
-        """
-        run = folder if isinstance(folder, Run) else load_run(folder)
-        if run.task != TASK:
-            raise RunError(f"{run.folder} is a {run.task!r} run. Read it with ostinato.load.")
-        tokenizer, settings = parts_of_run(run)
-        model = cls(tokenizer, settings, cell=cell)
-        model.figures = dict(run.settings.get("figures", {}))
-        try:
-            model.load_state_dict(run.weights)
-        except RuntimeError as error:
-            raise RunError(
-                f"{run.folder}: the weights do not fit the network that config.json describes: "
-                f"{error}. If the cell's code has changed since, use what it was then."
-            ) from error
-        return model.eval()
-
-
-def parts_of_run(run: Run) -> tuple[Tokenizer, LanguageModelSettings]:
-    """The tokenizer and the settings of a run.
-
-    Raises:
-        RunError: they are missing or unreadable.
-    """
-    try:
-        tokenizer = tokenizer_from_dict(json.loads(run.texts[TOKENIZER]), name=TOKENIZER)
-        return tokenizer, LanguageModelSettings.from_dict(run.settings["settings"])
-    except (KeyError, ValueError, TypeError) as error:
-        raise RunError(
-            f"{run.folder} is not a language model that this Ostinato can read: {error}. Use the "
-            "Ostinato that wrote it, or train again."
-        ) from error
+        tokenizer = tokenizer_from_dict(json.loads(texts[TOKENIZER]), name=TOKENIZER)
+        return cls(tokenizer, settings, cell=cell)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ostinato.cells import resolve
-from ostinato.layers import Recurrent
 from ostinato.layers.dropout import locked_dropout
 from ostinato.layers.embedding import Embedding, TiedReadout
 from ostinato.layers.regularise import activation_penalty, slowness_penalty
 from ostinato.tasks.settings import ModelSettings
+from ostinato.tasks.stack import Build, build_stack, output_size
 
-__all__ = ["LanguageNetwork", "build_cell", "select_rows"]
+__all__ = ["LanguageNetwork"]
 
 
 class LanguageNetwork(nn.Module):
@@ -30,6 +27,7 @@ class LanguageNetwork(nn.Module):
     Shapes: tokens int64 [T, B] -> scores [T, B, V]; the state is that of the stack.
 
     Example:
+        >>> import torch
         >>> network = LanguageNetwork(65, ModelSettings(hidden_size=8, embedding_size=4))
         >>> scores, state = network(torch.zeros(5, 2, dtype=torch.int64))
         >>> scores.shape
@@ -41,7 +39,7 @@ class LanguageNetwork(nn.Module):
         vocabulary_size: int,
         settings: ModelSettings,
         *,
-        cell: Callable[..., nn.Module] | None = None,
+        cell: Build | None = None,
     ) -> None:
         super().__init__()
         self.settings = settings
@@ -50,8 +48,8 @@ class LanguageNetwork(nn.Module):
         self.embedding = (
             Embedding(vocabulary_size, width, dropout=settings.token_dropout) if width else None
         )
-        self.stack = _stack(settings, width or vocabulary_size, cell)
-        top = self._output_size()
+        self.stack = build_stack(settings, width or vocabulary_size, cell=cell)
+        top = output_size(self.stack)
         self.readout: nn.Module
         if settings.tied and self.embedding is not None:
             # one matrix serves both ends; the readout wants it small at the start
@@ -118,72 +116,3 @@ class LanguageNetwork(nn.Module):
         if not (self.training and rate):
             return x
         return locked_dropout(x, rate) if self.settings.locked_dropout else F.dropout(x, rate)
-
-    @torch.no_grad()
-    def _output_size(self) -> int:
-        if self.stack.output_size is not None:
-            return self.stack.output_size
-        y, _ = self.stack(self._enter(torch.zeros(1, 1, dtype=torch.int64)))
-        return int(y.shape[-1])
-
-
-def _stack(
-    settings: ModelSettings, input_size: int, build: Callable[..., nn.Module] | None
-) -> Recurrent:
-    # built layer by layer, so that any class will do, also one that cannot rebuild itself
-    cells: list[nn.Module] = []
-    width = input_size
-    for _ in range(settings.num_layers):
-        cells.append(build_cell(settings, width, build))
-        alone = Recurrent(cells[-1], input_size=width, state_sizes=_state_sizes(cells[-1]))
-        width = alone.output_size or settings.hidden_size
-    return Recurrent(
-        cells,
-        num_layers=settings.num_layers,
-        dropout=settings.dropout if settings.num_layers > 1 else 0.0,
-        locked_dropout=settings.locked_dropout and settings.num_layers > 1 and settings.dropout > 0,
-        residual=settings.residual,
-        recurrent_dropout=settings.recurrent_dropout,
-        zoneout=settings.zoneout,
-        weight_drop=settings.weight_drop,
-        initial_state=None if settings.initial_state == "zeros" else settings.initial_state,
-        input_size=input_size,
-        state_sizes=_state_sizes(cells[0]),
-    )
-
-
-def _state_sizes(cell: nn.Module) -> tuple[int, ...] | None:
-    # torch's own cells with one state say how wide it is by this name
-    size = getattr(cell, "hidden_size", None)
-    told = hasattr(cell, "state_sizes") or hasattr(cell, "initial_state")
-    return None if told or not isinstance(size, int) else (size,)
-
-
-def build_cell(
-    settings: ModelSettings, input_size: int, build: Callable[..., nn.Module] | None = None
-) -> nn.Module:
-    """The cell that the settings name.
-
-    Raises:
-        ValueError: it does not take the options given, or what is named is no module.
-    """
-    build = resolve(settings.cell) if build is None else build
-    if isinstance(build, type) and not issubclass(build, nn.Module):
-        raise ValueError(f"cell: {settings.cell!r} is no torch.nn.Module.")
-    try:
-        cell = build(input_size, settings.hidden_size, **settings.cell_options)
-    except TypeError as error:
-        raise ValueError(
-            f"cell: {settings.cell!r} cannot be built with (input_size={input_size}, hidden_size="
-            f"{settings.hidden_size}, **{dict(settings.cell_options)}): {error}."
-        ) from error
-    if not isinstance(cell, nn.Module):
-        raise ValueError(f"cell: {settings.cell!r} makes no torch.nn.Module.")
-    return cell
-
-
-def select_rows(state: Any, rows: Tensor) -> Any:
-    """The state of some rows of the batch (in that order), of any nest of [..., B, S] tensors."""
-    if isinstance(state, Tensor):
-        return state.index_select(-2, rows.to(state.device))
-    return tuple(select_rows(part, rows) for part in state)

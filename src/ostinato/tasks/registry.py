@@ -1,4 +1,4 @@
-"""From a run folder to the task that wrote it."""
+"""From the name of a task to its class, and from a run folder to the model in it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,25 @@ from typing import Any
 
 from ostinato.training.runs import RunError, load_run
 
-__all__ = ["TASKS", "load"]
+__all__ = ["TASKS", "load", "settings_class", "task_class"]
 
-# what config.json says -> the class that reads the folder
-TASKS = {"language_model": "ostinato.tasks.language_model:LanguageModel"}
+# what config.json says -> (the class that reads the folder, the class of its settings)
+TASKS = {
+    "language_model": (
+        "ostinato.tasks.language_model:LanguageModel",
+        "ostinato.tasks.settings:LanguageModelSettings",
+    ),
+}
+
+
+def task_class(name: str) -> Any:
+    """The class of a task. Imports torch."""
+    return _named(TASKS[name][0])
+
+
+def settings_class(name: str) -> Any:
+    """The class of a task's settings. Imports no torch."""
+    return _named(TASKS[name][1])
 
 
 def load(folder: str | Path, **options: Any) -> Any:
@@ -30,5 +45,9 @@ def load(folder: str | Path, **options: Any) -> Any:
             f"{run.folder} was written for the task {run.task!r}, which this Ostinato does not "
             f"know (it knows {', '.join(TASKS)}). Use a newer one."
         )
-    module, _, name = TASKS[run.task].partition(":")
-    return getattr(importlib.import_module(module), name).load(run, **options)
+    return task_class(run.task).load(run, **options)
+
+
+def _named(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)

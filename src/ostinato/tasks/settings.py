@@ -5,34 +5,15 @@ They are read and written without importing torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-from ostinato.config import ConfigError, build, merge, nearest, presets, read_config, to_dict
+from ostinato.tasks.task_settings import StackSettings, TaskSettings, check
 from ostinato.training.config import TrainingConfig
 
-__all__ = [
-    "DataSettings",
-    "LanguageModelSettings",
-    "ModelSettings",
-    "preset_names",
-    "read_settings",
-    "recorded_settings",
-]
+__all__ = ["DataSettings", "LanguageModelSettings", "ModelSettings"]
 
-_PRESETS = Path(__file__).parent / "presets" / "language_model"
-_SECTIONS = ("data", "model", "training")
-_SHARES = (
-    "token_dropout",
-    "dropout",
-    "embedding_dropout",
-    "output_dropout",
-    "recurrent_dropout",
-    "zoneout",
-    "weight_drop",
-)
+_SHARES = ("token_dropout", "embedding_dropout", "output_dropout")
 
 
 @dataclass(frozen=True)
@@ -71,17 +52,17 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         for name in ("held_out", "validation"):
-            _check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
-        _check(
+            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
+        check(
             self.held_out + self.validation < 1,
             "held_out + validation",
             self.held_out + self.validation,
             "below 1, or nothing is left to train on",
         )
         for name in ("batch_size", "chunk_length"):
-            _check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+            check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in ("lower", "split"):
-            _check(
+            check(
                 self.tokens == "words" or getattr(self, name) == getattr(type(self), name),
                 name,
                 getattr(self, name),
@@ -90,69 +71,44 @@ class DataSettings:
 
 
 @dataclass(frozen=True)
-class ModelSettings:
+class ModelSettings(StackSettings):
     """The network: tokens -> embedding -> a stack of cells -> scores of the next token.
 
-    Attributes:
-        cell: a name such as "lstm", or "module:Class" of any cell.
-        cell_options: further arguments of the cell.
-        hidden_size: H, width of each layer.
-        num_layers: L.
+    Attributes (besides those of the stack, of which `locked_dropout` holds for all dropouts here):
         embedding_size: E, width of a token's vector; 0: no embedding, tokens enter as if one-hot.
         tied: the readout shares the embedding's matrix; where the width of the top layer is not E,
             a linear map comes between.
         token_dropout: share of the tokens that are dropped altogether in training.
         embedding_dropout: share of the entries of token vectors dropped in training.
-        dropout: the same between layers.
         output_dropout: the same before the readout.
-        locked_dropout: these three drop an entry at all steps of a chunk, or at none.
-        recurrent_dropout: the same inside the recurrent product, one mask for a whole chunk.
-        zoneout: share of the units that keep their old state for a step.
-        weight_drop: share of the recurrent weights dropped for a chunk.
-        residual: each layer adds its input to its output.
-        initial_state: what a document starts from: "zeros", "ones", "random" or "learned".
         activation_penalty: weight of the mean square of the (dropped-out) top outputs.
         slowness_penalty: weight of the mean square of the top outputs' change from step to step.
     """
 
-    cell: str = "lstm"
-    cell_options: Mapping[str, Any] = field(default_factory=dict)
     hidden_size: int = 384
     num_layers: int = 2
+    dropout: float = 0.4
     embedding_size: int = 64
     tied: bool = False
     token_dropout: float = 0.0
     embedding_dropout: float = 0.0
-    dropout: float = 0.4
     output_dropout: float = 0.4
-    locked_dropout: bool = False
-    recurrent_dropout: float = 0.0
-    zoneout: float = 0.0
-    weight_drop: float = 0.0
-    residual: bool = False
-    initial_state: str = "zeros"
     activation_penalty: float = 0.0
     slowness_penalty: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("hidden_size", "num_layers"):
-            _check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        super().__post_init__()
         for name in ("embedding_size", "activation_penalty", "slowness_penalty"):
-            _check(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+            check(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         for name in _SHARES:
-            _check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
-        _check(
-            not (self.token_dropout and not self.embedding_size),
-            "token_dropout",
-            self.token_dropout,
-            "0 without an embedding: give embedding_size",
-        )
-        _check(
-            not (self.tied and not self.embedding_size),
-            "tied",
-            True,
-            "False without an embedding: give embedding_size",
-        )
+            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
+        for name in ("token_dropout", "tied"):
+            check(
+                not (getattr(self, name) and not self.embedding_size),
+                name,
+                getattr(self, name),
+                f"{type(getattr(self, name))(0)} without an embedding: give embedding_size",
+            )
 
 
 def _default_training() -> TrainingConfig:
@@ -168,106 +124,11 @@ def _default_training() -> TrainingConfig:
 
 
 @dataclass(frozen=True)
-class LanguageModelSettings:
-    """All settings of a language model, in three sections.
+class LanguageModelSettings(TaskSettings):
+    """All settings of a language model, in three sections."""
 
-    Example:
-        >>> settings = LanguageModelSettings().changed(cell="gru", lr=1e-3)
-        >>> settings.model.cell, settings.training.lr
-        ('gru', 0.001)
-        >>> LanguageModelSettings().changed(hiden_size=3)
-        Traceback (most recent call last):
-        ostinato.config.ConfigError: Unknown setting hiden_size. Did you mean hidden_size?
-    """
+    TASK: ClassVar[str] = "language_model"
 
     data: DataSettings = field(default_factory=DataSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     training: TrainingConfig = field(default_factory=_default_training)
-
-    def to_dict(self) -> dict[str, dict[str, Any]]:
-        """All settings as plain values, a dictionary a section."""
-        plain: dict[str, dict[str, Any]] = to_dict(self)
-        plain["model"]["cell_options"] = dict(self.model.cell_options)
-        return plain
-
-    @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> LanguageModelSettings:
-        """The defaults, changed where `settings` (sections that map to settings) says so.
-
-        Raises:
-            ConfigError: an unknown section or setting, named with the nearest known one, or a
-                value of the wrong kind or out of its range.
-        """
-        return cls().updated(settings)
-
-    @classmethod
-    def load(cls, name: str | Path) -> LanguageModelSettings:
-        """The defaults, changed as a TOML file says, or a preset of that name.
-
-        Raises:
-            ConfigError: there is neither, or it cannot be used.
-        """
-        return cls.from_dict(read_settings(name))
-
-    def updated(self, settings: Mapping[str, Any]) -> LanguageModelSettings:
-        """The same, changed where `settings` (sections that map to settings) says so."""
-        merged = merge(self.to_dict(), settings)
-        training = settings.get("training", {})
-        if isinstance(training, Mapping) and "optimizer" in training and "beta2" not in training:
-            # it was chosen for the optimizer that is replaced
-            merged["training"]["beta2"] = None
-        return build(type(self), merged)
-
-    def changed(self, **settings: Any) -> LanguageModelSettings:
-        """The same with some settings changed, named without their sections.
-
-        Raises:
-            ConfigError: an unknown setting, named with the nearest known one, or a wrong value.
-        """
-        homes = self.homes()
-        changes: dict[str, dict[str, Any]] = {}
-        for name, value in settings.items():
-            if name not in homes:
-                raise ConfigError(f"Unknown setting {name}{nearest(name, homes)}")
-            changes.setdefault(homes[name], {})[name] = value
-        return self.updated(changes)
-
-    def homes(self) -> dict[str, str]:
-        """The section of each setting."""
-        return {
-            entry.name: section for section in _SECTIONS for entry in fields(getattr(self, section))
-        }
-
-
-def preset_names() -> list[str]:
-    """The settings that come with the package, by name."""
-    return presets(_PRESETS)
-
-
-def read_settings(name: str | Path) -> dict[str, Any]:
-    """The content of a TOML file, or of the preset of that name, as it is written.
-
-    Raises:
-        ConfigError: there is neither, or it is not TOML.
-    """
-    return read_config(name, folder=_PRESETS)
-
-
-def recorded_settings(folder: str | Path) -> LanguageModelSettings:
-    """The settings that a run was begun with.
-
-    Raises:
-        RunError: the folder is no whole run.
-        ConfigError: it is not that of a language model that this Ostinato can read.
-    """
-    from ostinato.training.runs import load_run
-
-    recorded = load_run(folder, weights=False).settings.get("settings")
-    if not isinstance(recorded, Mapping):
-        raise ConfigError(f"{folder} is not the run of a language model.")
-    return LanguageModelSettings.from_dict(recorded)
-
-
-def _check(fine: bool, name: str, value: object, need: str) -> None:
-    if not fine:
-        raise ValueError(f"{name} must be {need}, got {value!r}.")
