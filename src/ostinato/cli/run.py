@@ -15,7 +15,7 @@ from ostinato.cli.output import say_beside, say_error, say_next
 __all__ = ["main", "run"]
 
 # by name, as importing their homes would take seconds
-_USERS_OWN = ("DivergedError", "MisconfigurationException", "OutOfMemoryError")
+_USERS_OWN = ("DivergedError", "MisconfigurationException", "OutOfMemoryError", "MissingExtraError")
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""What a model did, for people who would rather look than read."""
