@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from types import ModuleType
 
+import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import forward_ad
 
@@ -58,16 +59,16 @@ def run(call: Call) -> Walk:
         from ostinato.engine import operator
 
         return operator.walk(call)
-    if forward_ad._current_level >= 0:
-        # kernels know reverse derivatives alone
-        return eager.walk(call)
     chosen = _chosen.get()
+    forward = forward_ad._current_level >= 0
     found = None
     if chosen in ("auto", "llvm") and call.x.device.type == "cpu":
-        from ostinato.engine import fused
+        from ostinato.engine import duals, fused
 
-        found = fused.walk(call)
-    if found is None and chosen in ("auto", "torch"):
+        wrapped = forward and torch._C._are_functorch_transforms_active()
+        found = duals.unwrapped(call, fused.walk) if wrapped else fused.walk(call)
+    # torch's own kernels know reverse derivatives alone
+    if found is None and chosen in ("auto", "torch") and not forward:
         found = kernels.walk(call)
     return eager.walk(call) if found is None else found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import threading
 import warnings
@@ -13,9 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ostinato.engine import pushforward
 from ostinato.engine.calls import Call, State, Walk
+from ostinato.engine.duals import has_tangent
 from ostinato.engine.expressions import Program
-from ostinato.engine.llvm.batch import Ragged, dense, ragged
+from ostinato.engine.llvm.batch import Layout, Ragged, dense, ragged
 from ostinato.engine.llvm.compile import host_target
 from ostinato.engine.llvm.kernel import Kernel
 from ostinato.engine.llvm.launch import Job, run
@@ -44,6 +47,8 @@ class _Form:
     def __init__(self, found: Recurrence | NotFusable) -> None:
         self.found = found
         self.kernels: dict[tuple[bool, Target], Kernel | NotFusable] = {}
+        # what stops the tangent, where something does
+        self.obstacles: dict[Target, NotFusable] = {}
         self.paths: list[tuple[tuple[str, ...], str]] = []
         if isinstance(found, Recurrence):
             split = [name.split(".") for name in found.static.names]
@@ -93,14 +98,29 @@ def walk(call: Call, *, target: str = "") -> Walk | None:
     if any(s.dtype != dtype or s.device.type != "cpu" for s in statics):
         return None
     statics = tuple(s if s.is_contiguous() else s.contiguous() for s in statics)
-    train = torch.is_grad_enabled() and _needs_gradient(call, statics)
     at = host_target(target)
+    if has_tangent((call.x, *call.state, *(call.reset_state or ()), *statics)):
+        return _walk_dual(call, form, statics, at)
+    train = torch.is_grad_enabled() and _needs_gradient(call, statics)
     kernel = form.kernels.get((train, at))
     if kernel is None:
         kernel = form.kernels[(train, at)] = _kernel(found, call.cell, train, dtype, at)
     if isinstance(kernel, NotFusable):
         return None
     return _Call(call, found, kernel, statics).walk()
+
+
+def _walk_dual(call: Call, form: _Form, statics: tuple[Tensor, ...], at: Target) -> Walk | None:
+    """Walk values and tangents."""
+    assert isinstance(form.found, Recurrence)
+    if at in form.obstacles:
+        return None
+    try:
+        return _DualCall(call, form.found, statics, at).walk()
+    except NotFusable as error:
+        form.obstacles[at] = error
+        _warn(call.cell, error)
+        return None
 
 
 def _needs_gradient(call: Call, statics: tuple[Tensor, ...]) -> bool:
@@ -172,7 +192,9 @@ def _true_parameters(cell: nn.Module) -> Iterator[None]:
     ]
     try:
         for place, name, value in held:
-            place[name] = nn.Parameter(value.detach(), value.requires_grad)
+            # only the shape counts, and the tensor may be wrapped by a transform
+            blank = torch.zeros(value.shape, dtype=value.dtype)
+            place[name] = nn.Parameter(blank, value.requires_grad)
         yield
     finally:
         for place, name, value in held:
@@ -258,7 +280,7 @@ class _Call:
     """One call on its way through a kernel."""
 
     def __init__(
-        self, call: Call, found: Recurrence, kernel: Kernel, statics: tuple[Tensor, ...]
+        self, call: Call, found: Recurrence, kernel: Kernel | None, statics: tuple[Tensor, ...]
     ) -> None:
         self.call, self.found, self.kernel, self.statics = call, found, kernel, statics
         self.T, self.B = call.x.shape[:2]
@@ -282,9 +304,8 @@ class _Call:
         rows = x.reshape(T * B, x.shape[2])
         inputs = self._inputs(rows)
         layout = dense(T, B)
-        job = Job(self.kernel, layout, self.wanted, _threads(self.kernel.program, T * B))
         state = tuple(s.contiguous() for s in call.state)
-        sequences, emits, finals = run(job, None, inputs, self.statics, state)
+        sequences, emits, finals = self._run(layout, None, inputs, state)
         shape = self.found.output_shape
         output = self._output(rows, inputs, sequences, emits).view(T, B, *shape)
         states = None
@@ -306,10 +327,7 @@ class _Call:
             else tuple(torch.cat(pair) for pair in zip(call.state, reset, strict=True))
         )
         state = tuple(s.index_select(0, packed.starts) for s in given)
-        layout = packed.layout
-        threads = _threads(self.kernel.program, layout.rows)
-        job = Job(self.kernel, layout, self.wanted, threads)
-        sequences, emits, finals = run(job, packed.last, inputs, self.statics, state)
+        sequences, emits, finals = self._run(packed.layout, packed.last, inputs, state)
         shape = self.found.output_shape
         packed_output = self._output(rows, inputs, sequences, emits)
         output = self._unpack(packed_output, packed).view(T, B, *shape)
@@ -321,6 +339,14 @@ class _Call:
         if call.all_states:
             states = tuple(self._unpack(s, packed).view(T, B, -1) for s in sequences)
         return Walk(output, final, states)
+
+    def _run(
+        self, layout: Layout, last: Tensor | None, inputs: Sequence[Tensor], state: State
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]]:
+        """See `launch.run`."""
+        assert self.kernel is not None
+        job = Job(self.kernel, layout, self.wanted, _threads(self.found.program, layout.rows))
+        return run(job, last, inputs, self.statics, state)
 
     def _unpack(self, rows: Tensor, packed: Ragged) -> Tensor:
         """[T * B, ...] from packed rows; zeros in the padding."""
@@ -362,3 +388,24 @@ class _Call:
             for k, i in self.found.after.rows
         ]
         return self.found.after(given, self._tensors())[0]
+
+
+class _DualCall(_Call):
+    """One call whose tensors have tangents."""
+
+    def __init__(
+        self, call: Call, found: Recurrence, statics: tuple[Tensor, ...], target: Target
+    ) -> None:
+        super().__init__(call, found, None, statics)
+        self.target = target
+
+    def _run(
+        self, layout: Layout, last: Tensor | None, inputs: Sequence[Tensor], state: State
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]]:
+        found, cell = self.found, self.call.cell
+        threads = _threads(found.program, layout.rows)
+        train = functools.partial(_kernel, found, cell, True, self.call.x.dtype, self.target)
+        walk = pushforward.Task(
+            found.program, self.target, layout, self.wanted, last, threads, train
+        )
+        return pushforward.walk_both(walk, inputs, self.statics, state)

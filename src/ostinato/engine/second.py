@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ostinato.engine.duals import loose
 from ostinato.engine.expressions import Program
 from ostinato.engine.interpret import step
 from ostinato.engine.llvm.batch import Layout
@@ -62,7 +63,7 @@ def gradients(
             ys, [own[n] for n in asked], gs, create_graph=True, allow_unused=True
         )
     for n, gradient in zip(asked, made, strict=True):
-        found[n] = gradient
+        found[n] = gradient if gradient is None or torch.is_grad_enabled() else loose(gradient)
     return tuple(found)
 
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ostinato.engine.duals import has_tangent
 from ostinato.engine.llvm.batch import Layout
 from ostinato.engine.llvm.kernel import Kernel
 from ostinato.engine.llvm.plan import Chunk, Plan, plan_of
@@ -217,8 +218,8 @@ class _Walk(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         job, last, counts, tensors = ctx.job, ctx.last, ctx.counts, ctx.saved_tensors
-        if torch.is_grad_enabled():
-            # a graph of the gradient is asked for
+        if torch.is_grad_enabled() or has_tangent(grads):
+            # a graph of the gradient is asked for, or its derivative in forward mode
             program, layout = job.kernel.program, job.layout
             made = gradients(program, layout, job.wanted, last, counts, tensors, grads)
             return None, None, None, *made
