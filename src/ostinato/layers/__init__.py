@@ -1,6 +1,8 @@
 """Sequence layers: cells walked over time, stacked, started and regularised."""
 
+from ostinato.layers.characters import CharacterFeatures
 from ostinato.layers.clamp import Clamp
+from ostinato.layers.crf import CRF
 from ostinato.layers.dropout import LockedDropout
 from ostinato.layers.embedding import Embedding, TiedReadout
 from ostinato.layers.initial import (
@@ -18,6 +20,8 @@ from ostinato.layers.stream import Stream
 from ostinato.layers.torch_like import GRU, LSTM, RNN
 
 __all__ = [
+    "CRF",
+    "CharacterFeatures",
     "Clamp",
     "Constant",
     "Embedding",
