@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ostinato.layers.accelerate import accelerate
     from ostinato.layers.recurrent import Recurrent
     from ostinato.layers.torch_like import GRU, LSTM, RNN
+    from ostinato.tasks.composer import Composer
     from ostinato.tasks.language_model import LanguageModel
     from ostinato.tasks.registry import load
 
@@ -32,6 +33,7 @@ _HOMES = {
     "RNN": "ostinato.layers.torch_like",
     "LSTM": "ostinato.layers.torch_like",
     "GRU": "ostinato.layers.torch_like",
+    "Composer": "ostinato.tasks.composer",
     "LanguageModel": "ostinato.tasks.language_model",
     "load": "ostinato.tasks.registry",
 }

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ostinato.cli.fit_music import music
 from ostinato.cli.fitting import FitOptions, fit_command, run_fit
 
 __all__ = ["app", "text"]
@@ -24,12 +25,6 @@ class Tokens(str, Enum):
 
 
 _TOKENS = {"char": "characters", "word": "words", "subword": "subwords"}
-
-
-@app.callback()
-def _fit() -> None:
-    # a group of one command stays a group
-    pass
 
 
 @app.command()
@@ -66,3 +61,6 @@ def _report(model: Any) -> None:
     from ostinato.cli.scores import show_figures
 
     show_figures(model.figures, model.settings.data.tokens)
+
+
+app.command("music")(music)

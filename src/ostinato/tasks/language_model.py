@@ -15,8 +15,8 @@ from ostinato.tasks.sampling import Sampling
 from ostinato.tasks.scoring import TextScore, score_corpus
 from ostinato.tasks.settings import LanguageModelSettings
 from ostinato.tasks.stack import Build
-from ostinato.tasks.task import Plan, Prepared, Task
-from ostinato.tasks.writing import evaluating, search, write, write_pieces
+from ostinato.tasks.task import Plan, Prepared, Task, evaluating
+from ostinato.tasks.writing import search, write, write_pieces
 from ostinato.training import sequence_loss
 
 __all__ = ["LanguageModel"]

@@ -13,18 +13,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
+import torch
 from lightning.pytorch.utilities import rank_zero_only
+from torch import nn
 
 from ostinato.tasks.stack import Build
 from ostinato.tasks.task_settings import TaskSettings
 from ostinato.training import Run, RunError, SequenceModule, fit, load_run, save_run, seed_all
 
-__all__ = ["Config", "Plan", "Prepared", "Task", "digest_of", "first_weights", "is_main"]
+__all__ = [
+    "Config",
+    "Plan",
+    "Prepared",
+    "Task",
+    "digest_of",
+    "evaluating",
+    "first_weights",
+    "is_main",
+]
 
 T = TypeVar("T", bound="Task")
 
@@ -244,6 +256,18 @@ def settings_of_run(kind: type[Task], run: Run) -> Any:
         return kind.SETTINGS.from_dict(run.settings["settings"])
     except (KeyError, ValueError, TypeError) as error:
         raise _unreadable(kind, run, error) from error
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, and no gradients, within a `with` block."""
+    before = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(before)
 
 
 def digest_of(parts: Iterable[bytes]) -> str:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
-from torch import nn
 
 from ostinato.data.tokenizers import Ids, Tokenizer
 from ostinato.tasks.generation import beam_search, sample_tokens
 from ostinato.tasks.network import LanguageNetwork
 from ostinato.tasks.sampling import Sampling
+from ostinato.tasks.task import evaluating
 
-__all__ = ["evaluating", "search", "write", "write_pieces"]
+__all__ = ["search", "write", "write_pieces"]
 
 
 class Model(Protocol):
@@ -25,17 +24,6 @@ class Model(Protocol):
 
     @property
     def tokenizer(self) -> Tokenizer: ...
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode within a `with` block."""
-    before = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(before)
 
 
 def write(

@@ -1,0 +1,92 @@
+"""Settings of a composer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ostinato.tasks.task_settings import StackSettings, TaskSettings, check
+from ostinato.training.config import TrainingConfig
+
+__all__ = ["ComposerSettings", "DataSettings", "ModelSettings"]
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """From pieces of music to batches.
+
+    Attributes:
+        steps_per_quarter: steps in a quarter note, where MIDI files are read or written.
+        transpose: each piece is moved by up to so many semitones up or down, drawn anew each time
+            it is trained on (Walder 2016, arXiv:1606.01368, trains on all keys).
+        validation: share of the pieces that decide which weights are best, where no file says so.
+        held_out: share of the pieces kept for the final score, where no file says so.
+        chunk_length: longer pieces are trained on in parts of so many steps.
+        batch_size: B, pieces side by side.
+    """
+
+    steps_per_quarter: int = 1
+    transpose: int = 5
+    validation: float = 0.1
+    held_out: float = 0.1
+    chunk_length: int = 512
+    batch_size: int = 16
+
+    def __post_init__(self) -> None:
+        for name in ("steps_per_quarter", "chunk_length", "batch_size"):
+            check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        check(0 <= self.transpose <= 11, "transpose", self.transpose, "in 0..11 semitones")
+        for name in ("validation", "held_out"):
+            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
+
+
+@dataclass(frozen=True)
+class ModelSettings(StackSettings):
+    """The network: notes -> a stack of cells -> the next set of notes.
+
+    Attributes (besides those of the stack):
+        output: "independent": each key sounds or not, given the past alone; "note_by_note": given
+            the past and the lower notes of the same step.
+        note_size: width of the hidden layer of "note_by_note".
+        input_dropout: share of the input's entries dropped in training.
+        output_dropout: the same before the output, one mask for all steps.
+    """
+
+    cell: str = "gru"
+    hidden_size: int = 256
+    output: str = "independent"
+    note_size: int = 64
+    input_dropout: float = 0.2
+    output_dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        known = ("independent", "note_by_note")
+        check(self.output in known, "output", self.output, f"one of {', '.join(known)}")
+        check(self.note_size >= 1, "note_size", self.note_size, "at least 1")
+        for name in ("input_dropout", "output_dropout"):
+            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
+
+
+def _default_training() -> TrainingConfig:
+    return TrainingConfig(
+        lr=4e-3,
+        weight_decay=0.01,
+        clip=1.0,
+        warmup_steps=50,
+        schedule="cosine",
+        final_lr=0.02,
+        epochs=150,
+        ema=0.99,
+    )
+
+
+@dataclass(frozen=True)
+class ComposerSettings(TaskSettings):
+    """All settings of a composer, in three sections."""
+
+    TASK: ClassVar[str] = "composer"
+
+    data: DataSettings = field(default_factory=DataSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    training: TrainingConfig = field(default_factory=_default_training)
