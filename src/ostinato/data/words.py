@@ -19,7 +19,7 @@ from ostinato.data.tokenizers import (
     most_frequent,
 )
 
-__all__ = ["WordTokenizer"]
+__all__ = ["WordTokenizer", "cut_words"]
 
 _PATTERNS = {
     # a word keeps its inner apostrophes and hyphens; each other sign stands alone
@@ -28,6 +28,20 @@ _PATTERNS = {
 }
 _NO_BLANK_BEFORE = frozenset(".,;:!?)]}'’%")
 _NO_BLANK_AFTER = frozenset("([{$#")
+
+
+def cut_words(text: str, split: str = "punctuation") -> list[str]:
+    """The words and signs of a text; line ends count as blanks.
+
+    Raises:
+        TokenizerError: an unknown way to split.
+
+    Example:
+        >>> cut_words("Time flies."), cut_words("Time flies.", "blanks")
+        (['Time', 'flies', '.'], ['Time', 'flies.'])
+    """
+    _check_split(split)
+    return [piece for piece in _PATTERNS[split].findall(text) if piece != "\n"]
 
 
 class WordTokenizer(Tokenizer):
@@ -55,8 +69,7 @@ class WordTokenizer(Tokenizer):
     def __init__(
         self, words: Iterable[str], *, lower: bool = False, split: str = "punctuation"
     ) -> None:
-        if split not in _PATTERNS:
-            raise TokenizerError(f"split must be one of {', '.join(_PATTERNS)}, got {split!r}.")
+        _check_split(split)
         self.words = [UNKNOWN, END, *words]
         self.lower = bool(lower)
         self.split = split
@@ -123,6 +136,11 @@ class WordTokenizer(Tokenizer):
     @classmethod
     def _from_settings(cls, settings: Mapping[str, Any]) -> WordTokenizer:
         return cls(settings["words"], lower=settings["lower"], split=settings["split"])
+
+
+def _check_split(split: str) -> None:
+    if split not in _PATTERNS:
+        raise TokenizerError(f"split must be one of {', '.join(_PATTERNS)}, got {split!r}.")
 
 
 class _WordDecoder(Decoder):
