@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli import ask, compose, data, demo, fit
+from ostinato.cli import ask, compose, data, demo, embed, fit
 
 __all__ = ["app"]
 
@@ -23,6 +23,9 @@ app.add_typer(fit.app, name="fit")
 app.command("eval")(ask.evaluate)
 app.command("generate")(ask.generate)
 app.command("compose")(compose.compose)
+app.command("embed")(embed.embed)
+app.command("nearest")(embed.nearest)
+app.command("analogy")(embed.analogy)
 app.add_typer(data.app, name="data")
 
 

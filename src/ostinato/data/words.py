@@ -99,7 +99,7 @@ class WordTokenizer(Tokenizer):
         counts: Counter[str] = Counter()
         blank = cls([], lower=lower, split=split)
         for text in texts:
-            counts.update(blank._pieces(text))
+            counts.update(blank.pieces(text))
         for special in (UNKNOWN, END):
             counts.pop(special, None)
         kept = most_frequent(counts, min_count, None if size is None else size - 2)
@@ -116,7 +116,7 @@ class WordTokenizer(Tokenizer):
 
     def encode(self, text: str) -> Ids:
         numbers = self._numbers
-        return np.fromiter((numbers.get(word, 0) for word in self._pieces(text)), dtype=np.int32)
+        return np.fromiter((numbers.get(word, 0) for word in self.pieces(text)), dtype=np.int32)
 
     def decode(self, ids: Iterable[int]) -> str:
         decoder = self.decoder()
@@ -125,7 +125,8 @@ class WordTokenizer(Tokenizer):
     def decoder(self) -> Decoder:
         return _WordDecoder(self)
 
-    def _pieces(self, text: str) -> Iterator[str]:
+    def pieces(self, text: str) -> Iterator[str]:
+        """The words of a text as they stand, known or not; `<eos>` for each line end."""
         for match in _PATTERNS[self.split].finditer(text.lower() if self.lower else text):
             piece = match.group()
             yield END if piece == "\n" else piece
