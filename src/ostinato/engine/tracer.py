@@ -204,6 +204,12 @@ class Tracer:
         return Rows(before, value.shape)
 
     def _view(self, node: fx.Node) -> Any:
+        if operator_name(node) == "expand":
+            source = self.values[node.args[0]]  # type: ignore[index]
+            if isinstance(source, Static):
+                # the same for every row, as a vector is
+                filled = Rows(self.operand(source, _row_shape(node)), _row_shape(node))
+                return replace(filled, node=filled.full())
         rows = [self._row_value(self.values[arg]) for arg in self._tensors(node)]
         return view_rows(rows, lambda positions: self._applied(node, positions))
 

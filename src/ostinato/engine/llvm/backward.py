@@ -15,7 +15,8 @@ from typing import TypeAlias
 from ostinato.engine.adjoint import Adjoint
 from ostinato.engine.algebra import add, const, narrow_outer, widen
 from ostinato.engine.expressions import Matrix, Node, Program, make, walk_nodes
-from ostinato.engine.llvm.forward import LEAF, Forward, pieces
+from ostinato.engine.llvm.cuts import Cuts
+from ostinato.engine.llvm.forward import LEAF, STANDING, Forward, pieces
 from ostinato.engine.llvm.spec import (
     Acc,
     Block,
@@ -40,20 +41,17 @@ def _forward_nodes(program: Program) -> set[Node]:
 
 
 def choose_saved(program: Program, adjoint: Adjoint) -> tuple[list[Node], list[Node]]:
-    """(values to save, operands to keep in rows): as few as the reverse step needs.
+    """(values to save, values to keep in rows): as few as the reverse step needs.
 
-    What is a new state, or cheaply made of what is kept, is computed again.
+    In rows is what is multiplied, and what is read in part. What is a new state, or cheaply made of
+    what is kept, is computed again.
     """
     forward = _forward_nodes(program)
     kept = {p for root in (*program.new_states, *program.emits) for _, p in pieces(root)}
-    operands = [p.operand for p in adjoint.products if p.operand.op not in LEAF]
+    operands = [p.operand for p in adjoint.products if p.operand.op not in STANDING]
+    needed, wholes = _reads(adjoint, forward)
+    operands = [n for n in dict.fromkeys([*operands, *wholes]) if n in forward]
     kept.update(operands)
-    operands = [n for n in dict.fromkeys(operands) if n in forward]
-    needed: set[Node] = set()
-    for node in walk_nodes(adjoint.roots()):
-        if node not in forward:
-            needed.update(arg for arg in node.args if arg in forward)
-    needed.update(n for n in adjoint.roots() if n in forward)
     order = [n for n in walk_nodes((*program.new_states, *program.emits)) if n in needed]
     saved: list[Node] = []
 
@@ -75,6 +73,26 @@ def choose_saved(program: Program, adjoint: Adjoint) -> tuple[list[Node], list[N
     return saved, operands
 
 
+def _reads(adjoint: Adjoint, forward: set[Node]) -> tuple[set[Node], list[Node]]:
+    """(forward values that the reverse step reads as they are, those that it reads a part of)."""
+    cuts, needed, wholes = Cuts(forward), set(), []
+    seen: set[Node] = set()
+    stack = list(adjoint.roots())
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        found = None if node.op in CHEAP else cuts.find(node)
+        if node in forward:
+            needed.add(node)
+        elif found is not None:
+            wholes.append(found[0])
+        else:
+            stack.extend(node.args)
+    return needed, wholes
+
+
 class Backward:
     """The blocks of one reverse step, and what follows the walk: gradients of x, states, weights.
 
@@ -90,6 +108,7 @@ class Backward:
     def __init__(self, program: Program, adjoint: Adjoint, forward: Forward) -> None:
         self.program, self.adjoint, self.forward = program, adjoint, forward
         self.known = _forward_nodes(program)
+        self.cuts = Cuts(self.known)
         self.walk: dict[tuple[int, int], Block] = {}
         self.homes: dict[Node, Place] = {}
         self.records: dict[Node, Record] = {}
@@ -100,7 +119,7 @@ class Backward:
         self.pure: dict[Node, bool] = {}
         self.carried: list[list[tuple[int, int, Node]]] = []
         self.direct: list[list[tuple[int, int, Node]]] = []
-        self._refuse_parts()
+        self.made = self._made()
         for index, root in enumerate(adjoint.d_states):
             self._part(index, root)
         self._lay_out()
@@ -108,14 +127,19 @@ class Backward:
         self.initial = [self._initial(i) for i in range(len(program.states))]
         self._walk_sorted()
 
-    def _refuse_parts(self) -> None:
-        for node in walk_nodes(self.adjoint.roots()):
-            again = node.op in ("matmul", "sum") and node not in self.known
-            if again and self.is_pure(node):
-                reason = (
-                    "a product that is used both whole and in part, which the reverse step lacks"
-                )
-                raise NotFusable(node.op, "", reason)
+    def _made(self) -> set[Node]:
+        """What the reverse step computes; the rest was kept."""
+        made: set[Node] = set()
+        stack = list(self.adjoint.roots())
+        while stack:
+            node = stack.pop()
+            if node in made or node in self.known or self._cut(node) is not None:
+                continue
+            if node.op in ("matmul", "sum") and self.is_pure(node):
+                raise NotFusable(node.op, "", "the reverse step needs what was not kept")
+            made.add(node)
+            stack.extend(node.args)
+        return made
 
     def _part(self, index: int, root: Node | None) -> None:
         """Which products of a state's gradient are left to the step before, and which are not."""
@@ -144,13 +168,25 @@ class Backward:
             self.pure[node] = not leaf and all(map(self.is_pure, node.args))
         return self.pure[node]
 
+    def _cut(self, node: Node) -> Place | None:
+        """Where a part of a forward value stands that is not made again."""
+        if node in self.known or node.op in LEAF or node.op in CHEAP:
+            return None
+        found = self.cuts.find(node)
+        home = None if found is None else self.forward.homes.get(found[0])
+        if found is None or home is None or home.row != "cur":
+            return None
+        return replace(home, column=home.column + found[1])
+
     def level(self, node: Node) -> int:
         if node not in self.levels:
             self.levels[node] = self._level(node)
         return self.levels[node]
 
     def _level(self, node: Node) -> int:
-        if node in self.known or (self.is_pure(node) and node.op not in ("matmul", "sum")):
+        if node in self.known or self._cut(node) is not None:
+            return 0
+        if self.is_pure(node) and node.op not in ("matmul", "sum"):
             return 0
         if node.op in ("matmul", "sum"):
             return self.level(node.args[0]) + 1
@@ -175,18 +211,12 @@ class Backward:
 
     def _lay_out(self) -> None:
         wanted = [p.d for p in self.adjoint.products] + [v.d for v in self.adjoint.vectors]
-        operands = [p.operand for p in self.adjoint.products]
         roots = [n for n in self.adjoint.roots() if n not in self.known or n in wanted]
-        multiplied = [
-            n.args[0] for n in walk_nodes(roots) if n.op == "matmul" and n not in self.known
-        ]
+        multiplied = [n.args[0] for n in walk_nodes(roots) if n.op == "matmul" and n in self.made]
         for node in dict.fromkeys([*wanted, *multiplied]):
             self._slot(node)
         for node, record in list(self.records.items()):
             self._keep(node, record)
-        for node in operands:
-            if node not in self.known and node.op not in LEAF:
-                raise NotFusable("matmul", "", "a gradient that is itself an operand")
         for index in range(len(self.program.states)):
             self._keep_direct(index)
         for index, root in enumerate(self.adjoint.d_inputs):
@@ -245,7 +275,10 @@ class Backward:
     def _visit(self, node: Node, block: Block, level: int) -> None:
         if node in block.fetch or any(acc.node is node for acc in block.accs):
             return
-        if node in self.known or node.op in LEAF:
+        cut = self._cut(node)
+        if cut is not None:
+            block.fetch[node] = cut
+        elif node in self.known or node.op in LEAF:
             self._read_back(node, block, level)
         elif node.op == "sum":
             block.fetch[node] = self._rows(node)
@@ -343,12 +376,14 @@ class Backward:
 
     def _initial(self, index: int) -> list[Block]:
         width = self.program.states[index]
-        views: dict[tuple[int, int], list[tuple[Node, Matrix]]] = {}
+        views: dict[tuple[int, int], list[Node]] = {}
         for start, size, product in self.carried[index]:
-            views.setdefault((start, size), []).append((product.args[0], product.data))
+            views.setdefault((start, size), []).append(product)
         blocks = []
-        for (start, size), found in views.items():
-            node = found[0][0]
+        for (start, size), products in views.items():
+            # whichever of them has the width of the block stands for their sum
+            node = products[0]
+            found = [(product.args[0], product.data) for product in products]
             place = Place(f"C{index}", width, "local", start)
             block = Block(f"s{index}_{start}", size)
             block.accs.append(Acc(node, (place,)))
@@ -401,7 +436,7 @@ class Backward:
                     last.stores.append((copy, place))
 
     def _operand(self, node: Node) -> Place:
-        if node.op in ("state", "input"):
+        if node.op in STANDING:
             return self.forward.leaf(node)
         if node in self.forward.homes and self.forward.homes[node].row == "cur":
             return self.forward.homes[node]

@@ -11,11 +11,12 @@ from collections.abc import Iterable
 
 from ostinato.engine.expressions import Matrix, Node, Program, walk_nodes
 from ostinato.engine.llvm.spec import Acc, Block, Group, Place, Record, terms
-from ostinato.engine.recurrence import NotFusable
 
 __all__ = ["Forward", "pieces"]
 
 LEAF = frozenset({"state", "input", "vector", "const"})
+# leaves that stand in memory, so that a product can read them
+STANDING = frozenset({"state", "input", "vector"})
 
 
 def pieces(node: Node) -> list[tuple[int, Node]]:
@@ -86,7 +87,7 @@ class Forward:
             return self.level(node.args[0]) + 1
         if node.op == "matmul":
             operand = node.args[0]
-            return 0 if operand.op in LEAF else self.level(operand) + 1
+            return 0 if operand.op in STANDING else self.level(operand) + 1
         parts = self._terms(node)
         if parts == [node]:
             parts = list(node.args)
@@ -106,13 +107,13 @@ class Forward:
         for node in [*self.operands, *(n for n in self.saved if n.width == 1)]:
             self._give_rows(node, "cur")
         for node in self.nodes:
-            if node.op == "matmul" and node.args[0].op not in LEAF:
+            if node.op == "matmul" and node.args[0].op not in STANDING:
                 self._give_rows(node.args[0], "local")
             elif node.op == "sum":
                 self._give_rows(node, "local")
 
     def _give_rows(self, node: Node, row: str) -> Place:
-        if node in self.homes or node.op in LEAF:
+        if node in self.homes or node.op in STANDING:
             return self.homes.get(node) or self.leaf(node)
         name = f"Z{len(self.buffers)}"
         self.buffers[name] = (row, node.width)
@@ -121,10 +122,13 @@ class Forward:
         return place
 
     def leaf(self, node: Node) -> Place:
-        """Where a state or an input is read."""
+        """Where a state, an input or a static vector is read."""
         index, start = node.data
         if node.op == "state":
             return Place(f"Y{index}", self.program.states[index], "prev", start)
+        if node.op == "vector":
+            # one row for all
+            return Place(f"S{index}", 0, "cur", start)
         return Place(f"U{index}", f"ldU{index}", "cur", start)
 
     # the blocks
@@ -215,15 +219,13 @@ class Forward:
         index = len(block.accs) - 1
         for product in products:
             operand = product.args[0]
-            if operand.op == "vector" or operand.op == "const":
-                raise NotFusable("matmul", "", "a product of what no step changes")
-            place = self.leaf(operand) if operand.op in LEAF else self.homes[operand]
+            place = self.leaf(operand) if operand.op in STANDING else self.homes[operand]
             _join(block, place, index, product.data, f"W{block.name}")
         for part in rest:
             self._visit(part, block)
 
     def _hoist(self) -> None:
-        """Products of inputs leave the walk: a flat pass over all rows fills records with them."""
+        """Products of inputs and static vectors leave the walk: a flat pass fills records."""
         for (level, width), block in self.walk.items():
             flat = Block("x" + block.name, width)
             outside = [g for g in block.groups if _is_input(g)]
@@ -248,7 +250,7 @@ class Forward:
 
 
 def _is_input(group: Group) -> bool:
-    return isinstance(group.operand, Place) and group.operand.pointer.startswith("U")
+    return isinstance(group.operand, Place) and group.operand.pointer.startswith(("U", "S"))
 
 
 def _join(block: Block, place: Place, acc: int, matrix: Matrix, prefix: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from ostinato.engine.adjoint import Adjoint, Product, adjoint
-from ostinato.engine.expressions import Matrix, Program
+from ostinato.engine.expressions import Matrix, Program, walk_nodes
 from ostinato.engine.llvm.backward import Backward, choose_saved
 from ostinato.engine.llvm.blocks import Frame
 from ostinato.engine.llvm.compile import Library, compile_text, openmp
@@ -85,13 +85,18 @@ class Kernel:
             walks += self.backward.walk.values()
         self.most = rows_of(self.module, walks)
         self._emit()
+        for index in range(len(program.states)):
+            # a state that no step reads has its place all the same
+            self.frame.index(f"Y{index}")
         self.library: Library = compile_text(str(self.module), target, self.names)
 
     def _straight(self, derived: Adjoint) -> Adjoint:
         """A matrix that the step uses transposed gets a transposed twin for its gradient."""
         products = []
+        # of two factors the gradient is the one that is no value of the step
+        known = set(walk_nodes((*self.program.new_states, *self.program.emits)))
         for product in derived.products:
-            if not self._turned(product):
+            if product.operand in known:
                 products.append(product)
                 continue
             m = product.matrix
@@ -99,18 +104,6 @@ class Kernel:
             turned = Matrix(twin, m.column, m.row, m.columns, m.rows)
             products.append(Product(turned, product.d, product.operand))
         return replace(derived, products=tuple(products))
-
-    def _turned(self, product: Product) -> bool:
-        return (product.matrix.static, "t") in self._orientations
-
-    @functools.cached_property
-    def _orientations(self) -> set[tuple[int, str]]:
-        from ostinato.engine.expressions import walk_nodes
-
-        nodes = walk_nodes((*self.program.new_states, *self.program.emits))
-        return {
-            (n.data.static, "t" if n.data.transposed else "n") for n in nodes if n.op == "matmul"
-        }
 
     def _name_records(self) -> None:
         slots = dict(self.forward.slots)
