@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.composer import Composer
     from ostinato.tasks.language_model import LanguageModel
     from ostinato.tasks.registry import load
+    from ostinato.tasks.tagger import Tagger
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ _HOMES = {
     "GRU": "ostinato.layers.torch_like",
     "Composer": "ostinato.tasks.composer",
     "LanguageModel": "ostinato.tasks.language_model",
+    "Tagger": "ostinato.tasks.tagger",
     "load": "ostinato.tasks.registry",
 }
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from ostinato.data.tags import Sentence, TagError, read_sentences
+from ostinato.data.tags import Sentence, TagError, conllu_lines, read_sentences
 
 WORD = "{0}\t{1}\t{1}\t{2}\tX\t_\t0\troot\t_\t_\n"
 CONLLU = (
@@ -72,11 +72,29 @@ def test_two_columns_where_a_word_may_begin_with_the_sign_of_comments(tmp_path):
     ]
 
 
-def test_words_alone_where_no_tags_are_needed(tmp_path):
-    path = write(tmp_path, "Time\nflies\n\n.\n", "words.txt")
-    assert [s.words for s in read(path, tagged=False)] == [("Time", "flies"), (".",)]
-    with pytest.raises(TagError, match=r"words.txt, line 1: 1 field"):
+def test_tags_may_be_missing_where_none_are_needed(tmp_path):
+    path = write(tmp_path, WORD.format(1, "w", "_"))
+    found = read(path, tagged=False)[0]
+    assert (found.words, found.tags) == (("w",), ())
+    with pytest.raises(TagError, match="has no upos"):
         read(path)
+
+
+def test_tags_are_written_into_their_column_and_all_else_stays(tmp_path):
+    first = read(write(tmp_path, CONLLU), keep=True)[0]
+    written = conllu_lines(first, ["A", "B", "C", "D", "E"], column="xpos")
+    again = read(write(tmp_path, "\n".join(written)), column="xpos")[0]
+    assert (again.words, again.tags) == (first.words, ("A", "B", "C", "D", "E"))
+    assert [line.split("\t")[:4] for line in written] == [
+        line.split("\t")[:4] for line in first.text
+    ]
+    assert written[2] == first.text[2]
+    assert conllu_lines(Sentence(("sí",)), ["X"]) == ["1\tsí\t_\tX" + "\t_" * 6]
+
+
+def test_a_file_of_neither_kind_is_refused(tmp_path):
+    with pytest.raises(TagError, match=r"words.txt, line 1: 1 field"):
+        read(write(tmp_path, "Time\nflies\n", "words.txt"))
 
 
 def test_lines_are_kept_on_request(tmp_path):

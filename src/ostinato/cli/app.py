@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli import ask, compose, data, demo, embed, fit
+from ostinato.cli import ask, compose, data, demo, embed, fit, tag
 
 __all__ = ["app"]
 
@@ -22,6 +22,7 @@ app.command("demo")(demo.demo)
 app.add_typer(fit.app, name="fit")
 app.command("eval")(ask.evaluate)
 app.command("generate")(ask.generate)
+app.command("tag")(tag.tag)
 app.command("compose")(compose.compose)
 app.command("embed")(embed.embed)
 app.command("nearest")(embed.nearest)

@@ -52,30 +52,48 @@ def evaluate(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE...",
-            help='Text files, gz archives or folders of them; "-" is standard input.',
-            show_default=False,
+            metavar="FILE...", help="What it is scored on, as fit takes it.", show_default=False
         ),
     ],
     held_out: Annotated[
-        bool, typer.Option("--held-out", help="Score only the end, which fit does not train on.")
+        bool,
+        typer.Option(
+            "--held-out", help="Of a text: score only the end, which fit does not train on."
+        ),
     ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw the score, too: .png, .svg or .html.", show_default=False),
+    ] = None,
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a model on text: how well it predicts each next token."""
-    from ostinato.cli.scores import show_score
+    """Score a model of any task on data of which the answers are known."""
+    from ostinato.cli.scoring import draw_score, draws, following, show_task_score
+    from ostinato.tasks.registry import load as load_any
 
-    model = load(run, device)
-    score = model.evaluate(files, part="held_out" if held_out else "all").to_dict()
-    following = f"ostinato generate {shlex.quote(str(run))}"
+    model = load_any(run).to(device_of(device))
+    task = model.SETTINGS.TASK
+    options = {}
+    if held_out:
+        if task != "language_model":
+            raise typer.BadParameter(f"it is for texts, not for a {task}.", param_hint="--held-out")
+        options = {"part": "held_out"}
+    if plot is not None:
+        draws(task, plot)
+    found = model.evaluate(files, **options)
+    score = found.to_dict()
+    after = following(task, shlex.quote(str(run)))
+    if plot is not None:
+        draw_score(task, found, plot)
     if as_json:
-        say_json({"run": str(run), **score, "next": following})
+        drawn = {} if plot is None else {"plot": str(plot)}
+        say_json({"run": str(run), **score, **drawn, "next": after})
         return
-    tokens = model.settings.data.tokens
-    say(f"{score['tokens']:,} {tokens} of {', '.join(files)}")
-    show_score(score, tokens)
-    say_next(following)
+    show_task_score(model, score, ", ".join(files))
+    if plot is not None:
+        say(f"Drawn in {plot}")
+    say_next(after)
 
 
 def generate(

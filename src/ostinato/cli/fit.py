@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ostinato.cli.fit_music import music
+from ostinato.cli.fit_tags import tags
 from ostinato.cli.fitting import FitOptions, fit_command, run_fit
 
 __all__ = ["app", "text"]
@@ -64,3 +65,4 @@ def _report(model: Any) -> None:
 
 
 app.command("music")(music)
+app.command("tags")(tags)

@@ -19,7 +19,15 @@ from typing import IO, TypeAlias
 
 from ostinato.config import nearest
 
-__all__ = ["COLUMNS", "Sentence", "TagError", "TagSource", "numbered_lines", "read_sentences"]
+__all__ = [
+    "COLUMNS",
+    "Sentence",
+    "TagError",
+    "TagSource",
+    "conllu_lines",
+    "numbered_lines",
+    "read_sentences",
+]
 
 # the columns of CoNLL-U that can serve as tags, by number
 COLUMNS = {"lemma": 2, "upos": 3, "xpos": 4, "feats": 5, "deprel": 7, "misc": 9}
@@ -76,7 +84,7 @@ def read_sentences(
     Args:
         source: files, or sentences: `Sentence`, or rows of (word, tag).
         column: which column of CoNLL-U is the tag.
-        tagged: tags are needed; else they may be missing, and a file may hold words alone.
+        tagged: tags are needed; else they are passed over, and may be missing.
         keep: keep the lines, too, as `Sentence.text`.
 
     Raises:
@@ -121,6 +129,30 @@ def _given(row: Sequence[tuple[str, str]]) -> Sentence:
         raise TagError("A sentence has no words. Leave it out.")
     words, tags = zip(*pairs, strict=True)
     return Sentence(tuple(words), tuple(tags))
+
+
+def conllu_lines(sentence: Sentence, tags: Sequence[str], *, column: str = "upos") -> list[str]:
+    r"""A sentence as lines of CoNLL-U, the tags in their column.
+
+    Where the lines are those of a CoNLL-U file (`keep`), all else in them stays as it is; otherwise
+    what is not known is an underscore.
+
+    Example:
+        >>> conllu_lines(Sentence(("Hi",)), ["INTJ"])
+        ['1\tHi\t_\tINTJ\t_\t_\t_\t_\t_\t_']
+    """
+    place = COLUMNS[column]
+    lines = list(sentence.text)
+    if not any(line.count("\t") == _FIELDS - 1 for line in lines):
+        blank = ["_"] * (_FIELDS - 2)
+        lines = ["\t".join([str(k), w, *blank]) for k, w in enumerate(sentence.words, start=1)]
+    walk = iter(tags)
+    for k, line in enumerate(lines):
+        fields = line.split("\t")
+        if _WORD_ID.fullmatch(fields[0]) and len(fields) == _FIELDS:
+            fields[place] = next(walk)
+            lines[k] = "\t".join(fields)
+    return lines
 
 
 class _Reader:
@@ -180,8 +212,7 @@ class _Reader:
             return
         number, line = rows[0]
         self._fields = line.count("\t") + 1
-        known = (_FIELDS, 2) if self._tagged else (_FIELDS, 2, 1)
-        if self._fields not in known:
+        if self._fields not in (_FIELDS, 2):
             raise TagError(
                 f"{self.name}, line {number}: {self._fields} field(s) between tabs. CoNLL-U has "
                 f"{_FIELDS}, a list of words with their tags has 2: word, tab, tag."

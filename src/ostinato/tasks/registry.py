@@ -16,6 +16,10 @@ TASKS = {
         "ostinato.tasks.language_model:LanguageModel",
         "ostinato.tasks.settings:LanguageModelSettings",
     ),
+    "tagger": (
+        "ostinato.tasks.tagger:Tagger",
+        "ostinato.tasks.tagger_settings:TaggerSettings",
+    ),
     "composer": (
         "ostinato.tasks.composer:Composer",
         "ostinato.tasks.composer_settings:ComposerSettings",
