@@ -149,7 +149,7 @@ def test_the_forms_that_a_cell_may_return():
 
 def test_an_unknown_engine_is_refused_by_name():
     with (
-        pytest.raises(ValueError, match=r"'eagre' is none of auto, llvm, torch, eager"),
+        pytest.raises(ValueError, match=r"'eagre' is none of auto, llvm, scan, torch, eager"),
         engine("eagre"),
     ):
         pass

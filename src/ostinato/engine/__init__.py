@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,13 +13,13 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import forward_ad
 
-from ostinato.engine import eager, kernels
-from ostinato.engine.calls import Call, State, Walk, split_result
+from ostinato.engine import eager, kernels, segmented
+from ostinato.engine.calls import Call, Every, State, Walk, split_result
 from ostinato.engine.trace import compiling
 
-__all__ = ["Call", "State", "Walk", "engine", "run", "split_result"]
+__all__ = ["Call", "Every", "State", "Walk", "engine", "run", "split_result"]
 
-_ENGINES = ("auto", "llvm", "torch", "eager")
+_ENGINES = ("auto", "llvm", "scan", "torch", "eager")
 _chosen: ContextVar[str] = ContextVar("ostinato_engine", default="auto")
 
 
@@ -28,8 +29,9 @@ def engine(name: str) -> Iterator[None]:
 
     Args:
         name: "auto" takes the fastest that can run the cell; "llvm" makes a kernel of its equations
-            (on a CPU), "torch" takes torch's own kernels for the cells that equal them, and both
-            take the reference where that cannot be; "eager" is the plain reference.
+            (on a CPU), "scan" finds all steps at once where no unit hears another's past, "torch"
+            takes torch's own kernels for the cells that equal them, and all three take the
+            reference where that cannot be; "eager" is the plain reference.
 
     Raises:
         ValueError: there is no engine of that name.
@@ -67,9 +69,24 @@ def run(call: Call) -> Walk:
 
         wrapped = forward and torch._C._are_functorch_transforms_active()
         found = duals.unwrapped(call, fused.walk) if wrapped else fused.walk(call)
-    # torch's own kernels know reverse derivatives alone
-    if found is None and chosen in ("auto", "torch") and not forward:
+    if found is not None:
+        return found
+    if segmented.asked(call):
+        # the engine in force now walks the segments again, whichever is in force then
+        return segmented.walk(call, functools.partial(_unfused, chosen=chosen))
+    return _unfused(call, chosen)
+
+
+def _unfused(call: Call, chosen: str) -> Walk:
+    found = None
+    # torch's own kernels, and the scan, know reverse derivatives alone
+    forward = forward_ad._current_level >= 0
+    if chosen in ("auto", "torch") and not forward:
         found = kernels.walk(call)
+    if found is None and chosen in ("auto", "scan") and not forward:
+        from ostinato.engine import scan
+
+        found = scan.walk(call, forced=chosen == "scan")
     return eager.walk(call) if found is None else found
 
 

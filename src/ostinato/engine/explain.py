@@ -12,6 +12,7 @@ from ostinato.engine.calls import State
 from ostinato.engine.equations import Writer
 from ostinato.engine.expressions import LEAVES, Node, Program, walk_nodes
 from ostinato.engine.recurrence import NotFusable, Part, Recurrence
+from ostinato.engine.scan import how
 from ostinato.engine.trace import trace
 from ostinato.engine.tracer import operator_name
 
@@ -39,6 +40,7 @@ class Explanation:
         pointwise: pointwise operations of one step and row, unit by unit.
         weight_bytes: size of the matrices that each step multiplies with.
         row_bytes: what one step and row reads and writes.
+        parallel: whether and how all steps can be had at once, by `ostinato.engine("scan")`.
     """
 
     cell: str
@@ -52,6 +54,7 @@ class Explanation:
     pointwise: int = 0
     weight_bytes: int = 0
     row_bytes: int = 0
+    parallel: str = ""
 
     @property
     def fused(self) -> bool:
@@ -72,6 +75,7 @@ class Explanation:
                 *_section("after time", self.after or ("nothing",)),
                 *_section("cost of a step and row", (self._cost(),)),
                 *_section("kept for the reverse walk, besides states and inputs", (saved,)),
+                *_section("all steps at once", (self.parallel,)),
             ]
         )
 
@@ -114,6 +118,8 @@ def explain(
             28 multiply-adds, 12 pointwise operations, 44 bytes; 112 bytes of weights
           kept for the reverse walk, besides states and inputs
             nothing
+          all steps at once
+            no: the units of h hear each other's past
     """
     name = type(cell).__name__
     x, state = _examples(cell, x, state)
@@ -141,6 +147,7 @@ def explain(
         pointwise=sum(node.width for node in _nodes(program) if not _is_moved(node)),
         weight_bytes=element * sum(_product_size(node) for node in _nodes(program)),
         row_bytes=element * _row_size(program),
+        parallel=how(recurrence),
     )
 
 
