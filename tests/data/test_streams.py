@@ -4,7 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostinato.data.streams import IGNORED, TokenStreams, encode_documents, whole
+from ostinato.data import streams
+from ostinato.data.streams import IGNORED, TokenStreams, blocks, encode_documents
 from ostinato.data.tokenizers import CharTokenizer
 from ostinato.data.words import WordTokenizer
 
@@ -110,14 +111,36 @@ def test_corpus_shorter_than_a_chunk_says_what_would_fit():
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
-def test_whole_corpus_asks_for_every_token_once(rows):
+@pytest.mark.parametrize("steps", [1, 3, 99])
+def test_blocks_ask_for_every_token_once(rows, steps):
     text = corpus(["abcde", "fgh"], ENDED)
-    inputs, targets, reset = whole(text, rows)
-    assert inputs.shape == targets.shape == reset.shape == (-(-10 // rows), rows)
+    parts = list(blocks(text, rows, steps))
+    inputs, targets = (
+        torch.cat([getattr(p, name) for p in parts]) for name in ("inputs", "targets")
+    )
+    assert inputs.shape == targets.shape == (-(-10 // rows), rows)
     asked = targets.T.flatten()
     assert asked[asked >= 0].tolist() == text.tokens[1:].tolist()
-    assert reset.T.flatten().nonzero().flatten().tolist() == list(text.starts)
     assert torch.equal(inputs.T.flatten()[1:10], asked[:9])
+    marks = torch.cat([p.reset if p.reset is not None else p.inputs < 0 for p in parts])
+    # rows begin afresh anyway
+    marked = set(marks.T.flatten().nonzero().flatten().tolist())
+    assert marked == set(text.starts) - {row * len(inputs) for row in range(rows)}
+
+
+def test_a_long_text_is_walked_from_a_file_alike(monkeypatch):
+    inside = corpus(["abcde", "fghab" * 9], ENDED)
+    monkeypatch.setattr(streams, "_IN_MEMORY", 10)
+    outside = corpus(["abcde", "fghab" * 9], ENDED)
+    assert isinstance(outside.tokens, np.memmap)
+    assert outside.tokens.dtype == np.uint8
+    assert outside.tokens.tolist() == inside.tokens.tolist()
+    assert (outside.starts, outside.characters) == (inside.starts, inside.characters)
+    for one, other in zip(
+        *(TokenStreams(c, 2, 4, shuffle=True).epoch(3) for c in (inside, outside)), strict=True
+    ):
+        assert torch.equal(one.inputs, other.inputs)
+        assert torch.equal(one.targets, other.targets)
 
 
 def test_characters_are_those_that_targets_spell():

@@ -13,7 +13,11 @@ _REACH = 1000
 
 
 def split_documents(
-    documents: Sequence[Document], shares: tuple[float, float], *, whole: bool = False
+    documents: Sequence[Document],
+    shares: tuple[float, float],
+    *,
+    whole: bool = False,
+    most: int | None = None,
 ) -> tuple[list[Document], list[Document], list[Document]]:
     """Cut a text, counted over all documents, into training, validation and held-out part.
 
@@ -25,6 +29,7 @@ def split_documents(
         documents: the text.
         shares: of validation and held-out part.
         whole: move a cut that falls inside a word to the end of its line or word.
+        most: characters that validation and held-out part have at most, each; None: any number.
 
     Example:
         >>> parts = split_documents([Document("abcdefghij")], (0.2, 0.1))
@@ -32,8 +37,10 @@ def split_documents(
         [['cdefghi'], ['ab'], ['j']]
     """
     validation, held_out = shares
-    total = sum(len(document.text) for document in documents)
+    total = sum(len(document) for document in documents)
     cuts = [int(total * validation), int(total * (1 - held_out))]
+    if most is not None:
+        cuts = [min(cuts[0], most), max(cuts[1], total - most if held_out else total)]
     if whole:
         cuts = [_between_words(documents, cut) for cut in cuts]
     seen, last = split_at(documents, cuts[1])
@@ -52,11 +59,12 @@ def split_at(documents: Sequence[Document], position: int) -> tuple[list[Documen
     first: list[Document] = []
     rest: list[Document] = []
     for document in documents:
-        head, tail = document.text[: max(position, 0)], document.text[max(position, 0) :]
-        position -= len(document.text)
-        for text, side in ((head, first), (tail, rest)):
-            if text:
-                side.append(Document(text, document.name))
+        cut = min(max(position, 0), len(document))
+        if cut > 0:
+            first.append(document.part(0, cut))
+        if cut < len(document):
+            rest.append(document.part(cut, len(document)))
+        position -= len(document)
     return first, rest
 
 
@@ -64,10 +72,11 @@ def _between_words(documents: Sequence[Document], position: int) -> int:
     start = 0
     for document in documents:
         inside = position - start
-        if 0 < inside < len(document.text):
+        if 0 < inside < len(document):
+            near = "".join(document.part(inside - 1, inside + _REACH).pieces())
             for sign in ("\n", " "):
-                found = document.text.find(sign, inside - 1, inside + _REACH)
+                found = near.find(sign)
                 if found >= 0:
-                    return start + found + 1
-        start += len(document.text)
+                    return position + found
+        start += len(document)
     return position

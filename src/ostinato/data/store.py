@@ -21,7 +21,7 @@ _BUFFER = 1 << 22
 class RowStore:
     """N rows [T_n, ...] of one kind, in a file that is mapped into memory.
 
-    Made by `RowWriter` or `RowStore.of`. The file is temporary, and goes with the store.
+    Made by `RowWriter` or `RowStore.of`. The file is temporary, and goes with `values`.
 
     Args:
         values: all rows, one after the other, [sum of T_n, ...].
@@ -84,7 +84,9 @@ class RowWriter:
     def __init__(self, *, dtype: DTypeLike, tail: tuple[int, ...] = ()) -> None:
         self.dtype = np.dtype(dtype)
         self.tail = tail
-        self._folder = tempfile.TemporaryDirectory(prefix="ostinato-rows-")
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="ostinato-rows-", ignore_cleanup_errors=True
+        )
         self._path = Path(self._folder.name) / "values"
         self._file = self._path.open("wb")
         self._waiting: list[NDArray[Any]] = []
@@ -150,6 +152,6 @@ class RowWriter:
             values = np.empty(shape, self.dtype)
         else:
             values = np.memmap(self._path, self.dtype, mode="r", shape=shape)
-        store = RowStore(values, offsets)
-        weakref.finalize(store, self._folder.cleanup)
-        return store
+        # the file goes with the array that maps it, which may outlive the store
+        weakref.finalize(values, self._folder.cleanup)
+        return RowStore(values, offsets)

@@ -10,12 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ostinato.data.store import RowStore
+from ostinato.data.text import Document
 from ostinato.data.tokenizers import Ids, Tokenizer
 
-__all__ = ["IGNORED", "Chunk", "Corpus", "TokenStreams", "encode_documents", "whole"]
+__all__ = ["IGNORED", "Chunk", "Corpus", "TokenStreams", "blocks", "encode_documents"]
 
 # the target that asks for nothing, as in torch.nn.functional.cross_entropy
 IGNORED = -100
+
+# characters of a text whose tokens are held in memory
+_IN_MEMORY = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -23,8 +28,8 @@ class Corpus:
     """Documents as one row of tokens.
 
     Attributes:
-        tokens: int32 [N], all documents one after the other; where the tokenizer has a token
-            between documents, it stands before each of them and once more at the end.
+        tokens: whole numbers [N], all documents one after the other; where the tokenizer has a
+            token between documents, it stands before each of them and once more at the end.
         starts: positions in `tokens` where a document starts (with the token before it).
         characters: how long the text is that the targets spell.
         joined: there is a token between documents; otherwise the last token of a document has
@@ -63,8 +68,8 @@ class Chunk:
         return Chunk(self.inputs.to(device), self.targets.to(device), reset, self.first)
 
 
-def encode_documents(tokenizer: Tokenizer, texts: Sequence[str]) -> Corpus:
-    """Lay texts out as one row of tokens.
+def encode_documents(tokenizer: Tokenizer, documents: Sequence[str | Document]) -> Corpus:
+    """Lay documents out as one row of tokens; of a long text, in a temporary file.
 
     Example:
         >>> from ostinato.data.tokenizers import CharTokenizer
@@ -72,38 +77,59 @@ def encode_documents(tokenizer: Tokenizer, texts: Sequence[str]) -> Corpus:
         >>> corpus.tokens, corpus.starts
         (array([2, 0, 1, 2, 1, 2], dtype=int32), (0, 3))
     """
+    told = [Document(each) if isinstance(each, str) else each for each in documents]
+    starts: list[int] = []
+    characters = [0]
+    parts = _encoded(tokenizer, told, starts, characters)
+    if sum(len(document) for document in told) <= _IN_MEMORY:
+        tokens = np.concatenate(list(parts))
+    else:
+        # as narrow as the vocabulary allows, since all of the text is there
+        kind = np.min_scalar_type(tokenizer.size - 1)
+        tokens = RowStore.of(parts, dtype=kind).values
+    return Corpus(tokens, tuple(starts), characters[0], tokenizer.end is not None)
+
+
+def _encoded(
+    tokenizer: Tokenizer, documents: Sequence[Document], starts: list[int], characters: list[int]
+) -> Iterator[Ids]:
     end = tokenizer.end
     mark = np.array([] if end is None else [end], dtype=np.int32)
-    parts: list[Ids] = [mark]
-    starts = []
-    position = characters = 0
-    for text in texts:
-        ids = tokenizer.encode(text)
+    yield mark
+    position = 0
+    for document in documents:
         starts.append(position)
+        characters[0] += len(document)
+        last = first = None
+        for piece in document.pieces():
+            ids = tokenizer.encode(piece)
+            if len(ids):
+                first = ids[:1] if first is None else first
+                last = ids[-1]
+            position += len(ids)
+            yield ids
         # the <eos> of a last line is the mark already
-        if end is not None and (not len(ids) or ids[-1] != end):
-            ids = np.append(ids, mark)
-        parts.append(ids)
-        position += len(ids)
-        # with no token before it, nothing asks for the first
-        characters += len(text) - (len(tokenizer.decode(ids[:1])) if end is None else 0)
-    return Corpus(np.concatenate(parts), tuple(starts), characters, end is not None)
+        if end is not None and last != end:
+            position += 1
+            yield mark
+        if end is None and first is not None:
+            # with no token before it, nothing asks for the first
+            characters[0] -= len(tokenizer.decode(first))
 
 
-def whole(corpus: Corpus, rows: int = 1) -> tuple[Tensor, Tensor, Tensor]:
-    """All of a corpus as (inputs, targets, reset), each [T, rows], for scoring it.
+def blocks(corpus: Corpus, rows: int, steps: int) -> Iterator[Chunk]:
+    """All of a corpus in blocks of `steps` of `rows` consecutive pieces, for scoring it.
 
-    The rows are consecutive pieces; what is missing at the end of the last asks for nothing.
+    What is missing at the end of the last piece asks for nothing.
     """
-    inputs, targets, reset = _pairs(corpus, 0)
-    T = -(-len(inputs) // rows)
-    space = rows * T - len(inputs)
-    columns = (
-        np.pad(values, (0, space), constant_values=fill).reshape(rows, T).T.copy()
-        for values, fill in ((inputs, 0), (targets, IGNORED), (reset, False))
-    )
-    first, second, third = (torch.from_numpy(column) for column in columns)
-    return first.long(), second.long(), third
+    length = -(-(len(corpus) - 1) // rows)
+    for first in range(0, length, steps):
+        last = min(first + steps, length)
+        chunk = _take(corpus, np.arange(rows) * length, first, last, len(corpus) - 1, around=False)
+        if first == 0 and chunk.reset is not None:
+            # all begin afresh here, whether a document starts or not
+            chunk.reset[0] = False
+        yield chunk
 
 
 class TokenStreams:
@@ -184,12 +210,9 @@ class Epoch:
     def __init__(self, streams: TokenStreams, offset: int) -> None:
         self._count = len(streams)
         self._steps = streams.chunk_length
-        inputs, targets, reset = _pairs(streams.corpus, offset)
-        B, L = streams.batch_size, streams.length
-        mine = slice(streams.share[0] * B * L, (streams.share[0] + 1) * B * L)
-        self._inputs = inputs[mine].reshape(B, L)
-        self._targets = targets[mine].reshape(B, L)
-        self._reset = reset[mine].reshape(B, L)
+        self._corpus = streams.corpus
+        rank, B = streams.share[0], streams.batch_size
+        self._starts = (rank * B + np.arange(B)) * streams.length + offset
 
     def __len__(self) -> int:
         return self._count
@@ -198,33 +221,49 @@ class Epoch:
         if not -self._count <= index < self._count:
             raise IndexError(f"There is no chunk {index}; the epoch has {self._count}.")
         first = (index % self._count) * self._steps
-        steps = slice(first, first + self._steps)
-        marks = self._reset[:, steps].T.copy()
-        if first == 0:
+        last = first + self._steps
+        corpus = self._corpus
+        chunk = _take(corpus, self._starts, first, last, len(corpus) - 1, around=True)
+        chunk.first = first == 0
+        if chunk.first and chunk.reset is not None:
             # all rows start afresh here, whether a document starts or not
-            marks[0] = False
-        reset = torch.from_numpy(marks) if marks.any() else None
-        inputs, targets = _column(self._inputs, steps), _column(self._targets, steps)
-        return Chunk(inputs, targets, reset, first == 0)
+            chunk.reset[0] = False
+            chunk.reset = chunk.reset if chunk.reset.any() else None
+        return chunk
 
     def __iter__(self) -> Iterator[Chunk]:
         return (self[k] for k in range(len(self)))
 
 
-def _pairs(corpus: Corpus, offset: int) -> tuple[Ids, Ids, NDArray[np.bool_]]:
-    tokens = corpus.tokens
-    targets = tokens[1:].copy()
-    reset = np.zeros(len(tokens) - 1, dtype=np.bool_)
-    starts = np.array([start for start in corpus.starts if start < len(reset)])
-    reset[starts] = True
+def _take(
+    corpus: Corpus, starts: NDArray[np.int64], first: int, last: int, size: int, *, around: bool
+) -> Chunk:
+    # steps first..last of the rows that begin at `starts`; beyond `size` around again, or nothing
+    places = starts[None, :] + np.arange(first, last)[:, None]
+    beyond = None
+    if around:
+        places %= size
+    elif places[-1, -1] >= size:
+        beyond = places >= size
+        places[beyond] = 0
+    inputs = corpus.tokens[places].astype(np.int64)
+    targets = corpus.tokens[places + 1].astype(np.int64)
+    reset = _is_start(corpus, places)
     if not corpus.joined:
         # nothing at the end of a document tells how the next one starts
-        targets[starts[starts > 0] - 1] = IGNORED
-    return np.roll(tokens[:-1], -offset), np.roll(targets, -offset), np.roll(reset, -offset)
+        targets[_is_start(corpus, places + 1)] = IGNORED
+    if beyond is not None:
+        targets[beyond] = IGNORED
+        reset[beyond] = False
+    marks = torch.from_numpy(reset) if reset.any() else None
+    return Chunk(torch.from_numpy(inputs), torch.from_numpy(targets), marks)
 
 
-def _column(values: Ids, steps: slice) -> Tensor:
-    return torch.from_numpy(values[:, steps].T.astype(np.int64))
+def _is_start(corpus: Corpus, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+    starts = np.asarray(corpus.starts, np.int64)
+    at = np.minimum(np.searchsorted(starts, places), len(starts) - 1)
+    found: NDArray[np.bool_] = starts[at] == places
+    return found
 
 
 def _too_short(tokens: int, batch_size: int, chunk_length: int) -> str:

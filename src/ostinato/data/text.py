@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import sys
@@ -11,7 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["Document", "Source", "TextError", "read_documents"]
+__all__ = [
+    "Document",
+    "Source",
+    "TextError",
+    "check_encoding",
+    "read_documents",
+    "refuse_binary",
+]
 
 Source: TypeAlias = "str | Path | Document | Sequence[str | Path | Document]"
 
@@ -37,6 +45,19 @@ class Document:
     text: str
     name: str = "text"
 
+    def __len__(self) -> int:
+        """Characters."""
+        return len(self.text)
+
+    def part(self, start: int, stop: int) -> Document:
+        """The characters from `start` up to `stop`, as a document."""
+        return Document(self.text[start:stop], self.name)
+
+    def pieces(self) -> Iterator[str]:
+        """The text, cut between lines or words, in pieces that fit into memory."""
+        if self.text:
+            yield self.text
+
 
 def read_documents(
     source: Source, *, separator: str | None = None, encoding: str = "utf-8"
@@ -46,7 +67,8 @@ def read_documents(
     A `Path` or a string of one line is a file, a folder (all its `.txt`, `.text`, `.md` and `.rst`
     files, plain or gz, in the order of their names) or "-" for standard input. A string that
     holds a line break is the text itself, and so is a `Document`. A sequence may mix them. A gz
-    file is known by its content. Line ends become "\n" and a byte-order mark is dropped.
+    file is known by its content. Line ends become "\n" and a byte-order mark is dropped. A file
+    that is longer than 64 MB is not kept in memory, but read again whenever it is walked.
 
     Args:
         source: what to read.
@@ -62,27 +84,29 @@ def read_documents(
         ['one\n', 'two\n']
     """
     sources = [source] if isinstance(source, (str, Path, Document)) else list(source)
-    documents = [
-        part
-        for item in sources
-        for whole in _read(item, encoding)
-        for part in _cut(whole, separator)
-    ]
+    documents = [part for item in sources for part in _read(item, separator, encoding)]
     if not documents:
         raise TextError("There is no text to read: the list of sources is empty. Name a file.")
     return documents
 
 
-def _read(source: str | Path | Document, encoding: str) -> Iterator[Document]:
+def _read(
+    source: str | Path | Document, separator: str | None, encoding: str
+) -> Iterator[Document]:
     if isinstance(source, Document):
-        yield source
+        yield from _cut(source, separator)
     elif isinstance(source, str) and "\n" in source:
-        yield Document(source)
+        yield from _cut(Document(source), separator)
     elif str(source) == "-":
-        yield _decode(sys.stdin.buffer.read(), "standard input", encoding)
+        yield from _cut(_decode(sys.stdin.buffer.read(), "standard input", encoding), separator)
     else:
+        from ostinato.data.long_text import is_long, read_long
+
         for path in _files(Path(source)):
-            yield _decode(_bytes(path), str(path), encoding)
+            if is_long(path):
+                yield from read_long(path, separator, encoding)
+            else:
+                yield from _cut(_decode(_bytes(path), str(path), encoding), separator)
 
 
 def _files(path: Path) -> list[Path]:
@@ -119,11 +143,10 @@ def _decode(raw: bytes, name: str, encoding: str) -> Document:
         raw = _unzip(raw, name)
     if not raw:
         raise TextError(f"{name} is empty. Give a file with text in it.")
-    _refuse_binary(raw, name, encoding)
+    refuse_binary(raw, name, encoding)
+    check_encoding(encoding)
     try:
         text = raw.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
-    except LookupError as error:
-        raise TextError(f"There is no encoding {encoding!r}. Try 'utf-8' or 'latin-1'.") from error
     except UnicodeDecodeError as error:
         raise TextError(
             f"{name} is not {encoding} text: byte 0x{raw[error.start]:02x} at position "
@@ -142,7 +165,24 @@ def _unzip(raw: bytes, name: str) -> bytes:
         raise TextError(f"{name} is a damaged gz file: {error}. Get it again.") from error
 
 
-def _refuse_binary(raw: bytes, name: str, encoding: str) -> None:
+def check_encoding(encoding: str) -> None:
+    """See that Python knows an encoding.
+
+    Raises:
+        TextError: it does not.
+    """
+    try:
+        codecs.lookup(encoding)
+    except LookupError as error:
+        raise TextError(f"There is no encoding {encoding!r}. Try 'utf-8' or 'latin-1'.") from error
+
+
+def refuse_binary(raw: bytes, name: str, encoding: str) -> None:
+    """See that the first bytes of a file look like text.
+
+    Raises:
+        TextError: they do not.
+    """
     if encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32")):
         return
     if raw.startswith(_WIDE_MARKS):

@@ -9,7 +9,7 @@ import importlib
 import json
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -231,7 +231,7 @@ class CharTokenizer(Tokenizer):
         return cls(settings["symbols"], unknown=settings["unknown"], end=settings["end"])
 
 
-def fit_tokenizer(kind: str, texts: Sequence[str], **options: Any) -> Tokenizer:
+def fit_tokenizer(kind: str, texts: Iterable[str], **options: Any) -> Tokenizer:
     """Make a tokenizer of `kind` ("characters", "words" or "subwords") from texts.
 
     Args:

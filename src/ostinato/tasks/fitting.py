@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from ostinato.data.parts import split_documents
 from ostinato.data.streams import Corpus, TokenStreams, encode_documents
 from ostinato.data.text import Document, Source, TextError, read_documents
 from ostinato.data.tokenizers import Tokenizer, fit_tokenizer
-from ostinato.tasks.scoring import baseline_nats
+from ostinato.tasks.scoring import COUNTED, baseline_nats
 from ostinato.tasks.settings import DataSettings
 from ostinato.tasks.task import Plan, Prepared, digest_of, first_weights, rebuilt
 
@@ -26,10 +26,15 @@ def prepare(kind: type[LanguageModel], plan: Plan, source: Source) -> Prepared:
     """Read the text, cut it into parts, and build the model; see `LanguageModel.fit`."""
     data: DataSettings = plan.settings.data
     documents = read_documents(source, separator=data.separator, encoding=data.encoding)
-    digest = digest_of(document.text.encode("utf-8", "surrogatepass") for document in documents)
+    digest = digest_of(
+        piece.encode("utf-8", "surrogatepass")
+        for document in documents
+        for piece in document.pieces()
+    )
     plan.check_data(digest)
     shares = (data.validation, data.held_out)
-    parts = split_documents(documents, shares, whole=data.tokens != "characters")
+    whole = data.tokens != "characters"
+    parts = split_documents(documents, shares, whole=whole, most=data.most_apart)
     if plan.earlier is None:
         tokenizer = _tokenizer(documents, parts[0], data)
     else:
@@ -68,7 +73,7 @@ def prepare(kind: type[LanguageModel], plan: Plan, source: Source) -> Prepared:
 
 def _joined(train: Corpus, validation: Corpus | None) -> Corpus:
     # a count needs no validation, so that it may learn from that part, too
-    if validation is None:
+    if validation is None or len(train) > COUNTED:
         return train
     return replace(train, tokens=np.concatenate([validation.tokens, train.tokens]))
 
@@ -76,7 +81,9 @@ def _joined(train: Corpus, validation: Corpus | None) -> Corpus:
 def _tokenizer(
     documents: Sequence[Document], train: Sequence[Document], data: DataSettings
 ) -> Tokenizer:
-    kinds = set().union(*(document.text for document in documents))
+    kinds: set[str] = set()
+    for piece in _pieces(documents):
+        kinds.update(piece)
     if len(kinds) < 2:
         raise TextError(
             f"The text has only one kind of character, {''.join(kinds)!r}: there is nothing to "
@@ -92,11 +99,15 @@ def _tokenizer(
     learned_from = documents if data.tokens == "characters" else train
     if not learned_from:
         raise TextError("Nothing of the text is left to train on. Give a longer text.")
-    return fit_tokenizer(data.tokens, [document.text for document in learned_from], **options)
+    return fit_tokenizer(data.tokens, _pieces(learned_from), **options)
+
+
+def _pieces(documents: Sequence[Document]) -> Iterator[str]:
+    return (piece for document in documents for piece in document.pieces())
 
 
 def _corpus(tokenizer: Tokenizer, part: Sequence[Document], least: int) -> Corpus | None:
-    corpus = encode_documents(tokenizer, [document.text for document in part])
+    corpus = encode_documents(tokenizer, part)
     return corpus if len(corpus) >= least else None
 
 

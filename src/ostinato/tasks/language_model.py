@@ -111,9 +111,9 @@ class LanguageModel(Task):
         documents = read_documents(source, separator=data.separator, encoding=data.encoding)
         if part == "held_out":
             shares = (data.validation, data.held_out)
-            documents = split_documents(documents, shares, whole=data.tokens != "characters")[2]
-        texts = [document.text for document in documents]
-        return self.score(encode_documents(self.tokenizer, texts), rows=rows)
+            whole = data.tokens != "characters"
+            documents = split_documents(documents, shares, whole=whole, most=data.most_apart)[2]
+        return self.score(encode_documents(self.tokenizer, documents), rows=rows)
 
     def score(self, corpus: Corpus, *, rows: int = 1) -> TextScore:
         """What `evaluate` does, for a text that has been encoded already."""

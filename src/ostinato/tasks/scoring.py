@@ -7,18 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
 from ostinato.baselines.ngram import NGram, uniform_nats
-from ostinato.data.streams import IGNORED, Corpus, whole
+from ostinato.data.streams import IGNORED, Corpus, blocks
 from ostinato.tasks.network import LanguageNetwork
 
-__all__ = ["TextScore", "baseline_nats", "score_corpus"]
+__all__ = ["COUNTED", "TextScore", "baseline_nats", "score_corpus"]
 
 _BLOCK = 512
 _ORDER = {"characters": 7}
 _SHORT_ORDER = 3
+# tokens that are counted for the guesses: more would take more memory than training does
+COUNTED = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -87,21 +90,19 @@ def score_corpus(
             begins without knowing what came before it.
     """
     device = next(network.parameters()).device
-    inputs, targets, reset = whole(corpus, rows)
-    reset[0] = False
     state = None
-    nats = 0.0
-    for first in range(0, len(inputs), _BLOCK):
-        steps = slice(first, first + _BLOCK)
-        marks = reset[steps].to(device) if reset[steps].any() else None
-        scores, state = network(inputs[steps].to(device), state, reset=marks)
-        asked = targets[steps].to(device).flatten()
+    nats, tokens, strange = 0.0, 0, 0
+    for block in blocks(corpus, rows, _BLOCK):
+        chunk = block.to(device)
+        scores, state = network(chunk.inputs, state, reset=chunk.reset)
+        asked = chunk.targets.flatten()
         losses = F.cross_entropy(
             scores.flatten(0, 1).float(), asked, ignore_index=IGNORED, reduction="none"
         )
         nats += float(losses.double().sum())
-    strange = 0 if unknown is None else int((targets == unknown).sum())
-    return TextScore(nats, int((targets != IGNORED).sum()), corpus.characters, strange)
+        tokens += int((asked != IGNORED).sum())
+        strange += 0 if unknown is None else int((asked == unknown).sum())
+    return TextScore(nats, tokens, corpus.characters, strange)
 
 
 def baseline_nats(
@@ -111,18 +112,20 @@ def baseline_nats(
 
     Args:
         kind: what a token is, for the length of the grams.
-        train: what the guesses may learn from.
+        train: what the guesses may learn from: the end of it, where it is longer than five million
+            tokens.
         held_out: what they are asked.
         vocabulary_size: V.
     """
     best = _ORDER.get(kind, _SHORT_ORDER)
-    asked = held_out.tokens
+    seen = np.asarray(train.tokens[-COUNTED:])
+    asked = np.asarray(held_out.tokens)
     guesses = {"uniform": uniform_nats(vocabulary_size)}
     for name, order, smoothing in (
         ("unigram", 1, "witten-bell"),
         ("witten_bell_5gram", 5, "witten-bell"),
         (f"kneser_ney_{best}gram", best, "modified-kneser-ney"),
     ):
-        model = NGram(train.tokens, vocabulary_size, order=order, smoothing=smoothing)
+        model = NGram(seen, vocabulary_size, order=order, smoothing=smoothing)
         guesses[name] = float(model.nats(asked)[1:].mean())
     return guesses

@@ -32,6 +32,7 @@ class DataSettings:
         held_out: share of the text, at its end, that is kept for the final score.
         validation: share of the text, at its beginning, that decides which weights are best and
             when to stop; 0: all is trained on, and the last weights are kept.
+        most_apart: characters that these two parts have at most, each, however long the text is.
         batch_size: B, streams side by side.
         chunk_length: T, steps that gradients go back.
         shuffle: each epoch starts at another place of the text.
@@ -46,6 +47,7 @@ class DataSettings:
     encoding: str = "utf-8"
     held_out: float = 0.1
     validation: float = 0.05
+    most_apart: int = 1_000_000
     batch_size: int = 32
     chunk_length: int = 64
     shuffle: bool = True
@@ -59,7 +61,7 @@ class DataSettings:
             self.held_out + self.validation,
             "below 1, or nothing is left to train on",
         )
-        for name in ("batch_size", "chunk_length"):
+        for name in ("most_apart", "batch_size", "chunk_length"):
             check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in ("lower", "split"):
             check(
