@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli import ask, compose, data, demo, embed, fit, tag
+from ostinato.cli import ask, compose, curves, data, demo, embed, fit, tag
 
 __all__ = ["app"]
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.add_typer(fit.app, name="fit")
 app.command("eval")(ask.evaluate)
+app.command("curves")(curves.curves)
 app.command("generate")(ask.generate)
 app.command("tag")(tag.tag)
 app.command("compose")(compose.compose)
