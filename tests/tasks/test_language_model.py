@@ -344,3 +344,36 @@ def test_a_trainer_of_ones_own_will_do():
     with quiet():
         make_trainer(TrainingConfig(max_steps=2, device="cpu")).fit(lm, loader, loader)
     assert any(not torch.equal(a, b) for a, b in zip(before, lm.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("tuned", [True, False])
+def test_a_word_model_begins_with_the_vectors_of_a_file(tmp_path, tuned):
+    from ostinato.data.vectors import WordVectors
+
+    words = ["cat", "dog", "the", "elk"]
+    vectors = WordVectors(words, torch.arange(24.0).reshape(4, 6).numpy())
+    vectors.save(tmp_path / "v.txt")
+    lm = fit(
+        tokens="words",
+        embeddings=str(tmp_path / "v.txt"),
+        tune_embeddings=tuned,
+        out=tmp_path / "run",
+    )
+    row = lm.tokenizer.words.index("cat")
+    kept = torch.equal(lm.network.embedding.weight[row], torch.from_numpy(vectors["cat"]))
+    assert kept != tuned
+    if tuned:
+        assert lm.network.embedding.weight[row].sub(torch.arange(6.0)).abs().max() < 1
+    # the file is read once only
+    (tmp_path / "v.txt").unlink()
+    again = ostinato.load(tmp_path / "run")
+    assert torch.equal(again.network.embedding.weight, lm.network.embedding.weight)
+
+
+def test_vectors_are_of_words():
+    with pytest.raises(ValueError, match="vectors of words, not of characters"):
+        fit(embeddings="v.txt")
+    with pytest.raises(ValueError, match="tune_embeddings must be true without embeddings"):
+        fit(tune_embeddings=False)
+    with pytest.raises(FileNotFoundError, match=r"no file 'nope\.txt' of word vectors"):
+        fit(tokens="words", embeddings="nope.txt")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -43,6 +44,10 @@ def text(
     tokens: Annotated[
         Tokens | None, typer.Option(help="What one step reads.", show_default=False)
     ] = None,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(help="Word vectors to begin with, for --tokens word.", show_default=False),
+    ] = None,
 ) -> None:
     """Fit a language model to text, and score it on the last tenth of it."""
     files = files or []
@@ -50,7 +55,10 @@ def text(
         "language_model",
         files,
         shared,
-        {"data": {"tokens": _TOKENS[tokens.value] if tokens else None}},
+        {
+            "data": {"tokens": _TOKENS[tokens.value] if tokens else None},
+            "model": {"embeddings": None if embeddings is None else str(embeddings)},
+        },
         _report,
         usage="ostinato fit text FILE",
         again=f"ostinato fit text {'-' if files == ['-'] else shlex.join(files)}",

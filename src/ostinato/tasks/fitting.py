@@ -12,9 +12,11 @@ from ostinato.data.parts import split_documents
 from ostinato.data.streams import Corpus, TokenStreams, encode_documents
 from ostinato.data.text import Document, Source, TextError, read_documents
 from ostinato.data.tokenizers import Tokenizer, fit_tokenizer
+from ostinato.data.words import WordTokenizer
 from ostinato.tasks.scoring import COUNTED, baseline_nats
 from ostinato.tasks.settings import DataSettings
 from ostinato.tasks.task import Plan, Prepared, digest_of, first_weights, rebuilt
+from ostinato.tasks.word_vectors import use_vectors
 
 if TYPE_CHECKING:
     from ostinato.tasks.language_model import LanguageModel
@@ -44,6 +46,13 @@ def prepare(kind: type[LanguageModel], plan: Plan, source: Source) -> Prepared:
     )
     assert train is not None
     model = first_weights(plan, lambda: kind(tokenizer, plan.settings, cell=plan.cell))
+    if plan.settings.model.embeddings is not None and plan.earlier is None:
+        assert isinstance(tokenizer, WordTokenizer)
+        assert model.network.embedding is not None
+        # the first two are <unk> and <eos>
+        use_vectors(
+            model.network.embedding, tokenizer.words[2:], plan.settings.model.embeddings, first=2
+        )
     streams = TokenStreams(
         train,
         data.batch_size,

@@ -48,6 +48,8 @@ class LanguageNetwork(nn.Module):
         self.embedding = (
             Embedding(vocabulary_size, width, dropout=settings.token_dropout) if width else None
         )
+        if self.embedding is not None:
+            self.embedding.weight.requires_grad_(settings.tune_embeddings)
         self.stack = build_stack(settings, width or vocabulary_size, cell=cell)
         top = output_size(self.stack)
         self.readout: nn.Module

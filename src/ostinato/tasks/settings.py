@@ -14,6 +14,7 @@ from ostinato.training.config import TrainingConfig
 __all__ = ["DataSettings", "LanguageModelSettings", "ModelSettings"]
 
 _SHARES = ("token_dropout", "embedding_dropout", "output_dropout")
+_NOTHING = {"token_dropout": 0, "tied": False, "embeddings": None}
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ class ModelSettings(StackSettings):
 
     Attributes (besides those of the stack, of which `locked_dropout` holds for all dropouts here):
         embedding_size: E, width of a token's vector; 0: no embedding, tokens enter as if one-hot.
+        embeddings: file of word vectors (GloVe's or word2vec's) that the embedding begins with,
+            where tokens are words; read by `fit` alone.
+        tune_embeddings: the embedding is trained; else it stays as it began.
         tied: the readout shares the embedding's matrix; where the width of the top layer is not E,
             a linear map comes between.
         token_dropout: share of the tokens that are dropped altogether in training.
@@ -91,6 +95,8 @@ class ModelSettings(StackSettings):
     num_layers: int = 2
     dropout: float = 0.4
     embedding_size: int = 64
+    embeddings: str | None = None
+    tune_embeddings: bool = True
     tied: bool = False
     token_dropout: float = 0.0
     embedding_dropout: float = 0.0
@@ -104,12 +110,18 @@ class ModelSettings(StackSettings):
             check(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         for name in _SHARES:
             check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
-        for name in ("token_dropout", "tied"):
+        check(
+            self.tune_embeddings or self.embeddings is not None,
+            "tune_embeddings",
+            self.tune_embeddings,
+            "true without embeddings: give a file of vectors",
+        )
+        for name in ("token_dropout", "tied", "embeddings"):
             check(
                 not (getattr(self, name) and not self.embedding_size),
                 name,
                 getattr(self, name),
-                f"{type(getattr(self, name))(0)} without an embedding: give embedding_size",
+                f"{_NOTHING[name]} without an embedding: give embedding_size",
             )
 
 
@@ -134,3 +146,11 @@ class LanguageModelSettings(TaskSettings):
     data: DataSettings = field(default_factory=DataSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     training: TrainingConfig = field(default_factory=_default_training)
+
+    def __post_init__(self) -> None:
+        check(
+            self.model.embeddings is None or self.data.tokens == "words",
+            "embeddings",
+            self.model.embeddings,
+            f"None unless tokens='words': they are vectors of words, not of {self.data.tokens}",
+        )
