@@ -156,7 +156,7 @@ def test_each_epoch_is_moved_anew():
 @pytest.mark.parametrize(
     "change",
     [
-        {"transpose": 0},
+        {"transpose": 4},
         {"input_dropout": 0.6},
         {"output_dropout": 0.0},
         {"cell": "elman"},
