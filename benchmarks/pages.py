@@ -14,23 +14,23 @@ from typing import Any
 
 __all__ = ["fill", "long_page", "short_page"]
 
-BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
 _ROOT = Path(__file__).parent.parent
 _WHOLE = "whole sequences"
 
 
-def fill(page: Path, text: str) -> None:
-    """Put the text between the marks of a page.
+def fill(page: Path, text: str, *, mark: str = "speed") -> None:
+    """Put the text between the marks of a page, `<!-- MARK: begin -->` and `<!-- MARK: end -->`.
 
     Raises:
         ValueError: the page has no marks.
     """
     content = page.read_text(encoding="utf-8")
-    if BEGIN not in content or END not in content:
-        raise ValueError(f"{page}: the marks {BEGIN} and {END} are needed. Put them in.")
-    head, rest = content.split(BEGIN, 1)
-    tail = rest.split(END, 1)[1]
-    page.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
+    begin, end = (f"<!-- {mark}: {word} -->" for word in ("begin", "end"))
+    if begin not in content or end not in content:
+        raise ValueError(f"{page}: the marks {begin} and {end} are needed. Put them in.")
+    head, rest = content.split(begin, 1)
+    tail = rest.split(end, 1)[1]
+    page.write_text(f"{head}{begin}\n{text}\n{end}{tail}", encoding="utf-8")
 
 
 def short_page(found: dict[str, Any]) -> str:

@@ -151,11 +151,13 @@ def test_what_cannot_be_asked_for_is_refused(bench, capsys, words, told):
     assert told in capsys.readouterr().err
 
 
-def test_figures_stand_between_the_marks_of_a_page(bench, tmp_path):
+@pytest.mark.parametrize("mark", ["speed", "tasks"])
+def test_figures_stand_between_the_marks_of_a_page(bench, tmp_path, mark):
     pages, page = bench("pages"), tmp_path / "page.md"
-    page.write_text(f"above\n{pages.BEGIN}\nold\n{pages.END}\nbelow\n")
-    pages.fill(page, "new")
-    assert page.read_text() == f"above\n{pages.BEGIN}\nnew\n{pages.END}\nbelow\n"
+    text = "<!-- other: begin -->\n<!-- MARK: begin -->\nold\n<!-- MARK: end -->\nbelow\n"
+    page.write_text(text.replace("MARK", mark))
+    pages.fill(page, "new", mark=mark)
+    assert page.read_text() == text.replace("MARK", mark).replace("old", "new")
 
 
 def test_a_page_without_marks_is_left_alone(bench, tmp_path):

@@ -153,6 +153,8 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _drawn(figure: Figure, runs: Sequence[Curves], panels: Sequence[str], title: str) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator
+
     rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, name in zip(rows, panels, strict=True):
         for k, run in enumerate(runs):
@@ -177,9 +179,10 @@ def _drawn(figure: Figure, runs: Sequence[Curves], panels: Sequence[str], title:
         axes.set_ylabel("loss" if name == "val_loss" else _plain(name))
         if name == "val_loss" and _all_positive(runs):
             axes.set_yscale("log")
-            for ticks in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-                ticks("{x:.2g}")
-        axes.grid(alpha=0.25, which="both")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.yaxis.set_minor_locator(NullLocator())
+            axes.yaxis.set_major_formatter("{x:.3g}")
+        axes.grid(alpha=0.25)
     rows[0].set_title(title)
     rows[0].legend(
         frameon=False,
