@@ -5,8 +5,8 @@ change by d, where d[t] = J[t] d[t-1] + f(h[t-1], t) - h[t], an affine recurrenc
 solves. Source: Lim, Zhu, Selfridge, Kasim (2024), arXiv:2309.12252. What a unit hears is a number,
 not a vector, so this is their method itself, where Gonzalez, Warrington, Smith, Linderman (2024),
 arXiv:2407.19115, leave out all but the diagonal. As in the code of both, changes that are not
-finite count as zero. The latter's damping, slopes scaled by 1 - k, found no solution here that the
-plain iteration did not find (benchmarks/scan.py --damping), and is left out.
+finite count as zero. The latter's damping, slopes scaled by 1 - k, settled no more draws here than
+k = 0 (benchmarks/scan.py --only damping), and is left out.
 
 We solve for the change, not for the states: its rounding errors are small when it is.
 """
