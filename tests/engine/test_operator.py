@@ -57,6 +57,7 @@ FORMS = {
     "listed lengths": (gru, {"lengths": [5, 2]}),
     "resets": (lambda: gru(bidirectional=True, initial_state="learned"), {"reset": RESET}),
     "both": (gru, {"lengths": LENGTHS, "reset": RESET}),
+    "segments": (lambda: gru(checkpoint_every=2), {"lengths": LENGTHS}),
     "all states": (lambda: ost.Recurrent(cells.LSTM(I, H)), {"all_states": True}),
     "projected": (lambda: ost.Recurrent(cells.LSTM(I, H, proj_size=2)), {}),
     "state": (gru, {"state": torch.ones(B, H)}),
@@ -198,6 +199,7 @@ def arguments(cell, **changes):
         "reset_state": [],
         "reverse": False,
         "all_states": False,
+        "every": 0,
     }
     given.update(changes)
     if given["reset"] is not None:
@@ -210,6 +212,7 @@ CASES = {
     "emits": (cells.MinLSTM, {"reverse": True}),
     "all": (cells.LSTM, {"lengths": LENGTHS, "reset": RESET, "all_states": True}),
     "buffers": (lambda i, h: cells.ClockworkRNN(i, h, periods=[1, 2]), {}),
+    "segments": (cells.GRU, {"every": 2, "reverse": True}),
     "no step": (cells.GRU, {"x": torch.zeros(0, B, I)}),
 }
 
@@ -241,7 +244,7 @@ def test_gradcheck_of_the_operator():
     leaves = [t.detach().double().requires_grad_() for t in (x, *state, *tensors)]
 
     def walk(x, h, *tensors):
-        given = (key, x, [h], list(tensors), LENGTHS, None, [], True, False)
+        given = (key, x, [h], list(tensors), LENGTHS, None, [], True, False, 0)
         return tuple(torch.ops.ostinato.walk(*given))
 
     assert torch.autograd.gradcheck(walk, leaves, fast_mode=True)

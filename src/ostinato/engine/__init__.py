@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,11 +13,11 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import forward_ad
 
-from ostinato.engine import eager, kernels
-from ostinato.engine.calls import Call, State, Walk, split_result
+from ostinato.engine import eager, kernels, segmented
+from ostinato.engine.calls import Call, Every, State, Walk, split_result
 from ostinato.engine.trace import compiling
 
-__all__ = ["Call", "State", "Walk", "engine", "run", "split_result"]
+__all__ = ["Call", "Every", "State", "Walk", "engine", "run", "split_result"]
 
 _ENGINES = ("auto", "llvm", "scan", "torch", "eager")
 _chosen: ContextVar[str] = ContextVar("ostinato_engine", default="auto")
@@ -68,8 +69,19 @@ def run(call: Call) -> Walk:
 
         wrapped = forward and torch._C._are_functorch_transforms_active()
         found = duals.unwrapped(call, fused.walk) if wrapped else fused.walk(call)
+    if found is not None:
+        return found
+    if segmented.asked(call):
+        # the engine in force now walks the segments again, whichever is in force then
+        return segmented.walk(call, functools.partial(_unfused, chosen=chosen))
+    return _unfused(call, chosen)
+
+
+def _unfused(call: Call, chosen: str) -> Walk:
+    found = None
     # torch's own kernels, and the scan, know reverse derivatives alone
-    if found is None and chosen in ("auto", "torch") and not forward:
+    forward = forward_ad._current_level >= 0
+    if chosen in ("auto", "torch") and not forward:
         found = kernels.walk(call)
     if found is None and chosen in ("auto", "scan") and not forward:
         from ostinato.engine import scan

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from torch import Tensor, nn
 
 State: TypeAlias = tuple[Tensor, ...]
 
-__all__ = ["State", "Call", "Walk", "split_result"]
+# every k-th step, or as many as make the segments as long as they are many
+Every: TypeAlias = int | Literal["sqrt"]
+
+__all__ = ["State", "Call", "Every", "Walk", "segment_steps", "split_result"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Call:
         reverse: walk each row from its own last valid step to its first.
         all_states: also return every state at every step.
         parameters: tensors that stand in for the cell's own parameters of those names.
+        checkpoint_every: in training, keep the states at every k-th step alone, and walk each
+            segment again for its gradient; "sqrt" takes the square root of T.
     """
 
     cell: nn.Module
@@ -38,6 +44,7 @@ class Call:
     reverse: bool = False
     all_states: bool = False
     parameters: Mapping[str, Tensor] | None = None
+    checkpoint_every: Every | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,15 @@ class Walk:
     output: Tensor
     state: State
     states: State | None = None
+
+
+def segment_steps(call: Call) -> int:
+    """Steps of a segment, or 0 where the sequence is to be kept whole."""
+    T, every = call.x.shape[0], call.checkpoint_every
+    if every is None:
+        return 0
+    steps = math.isqrt(max(T - 1, 0)) + 1 if every == "sqrt" else every
+    return steps if steps < T else 0
 
 
 def split_result(result: object, count: int) -> tuple[Tensor, State]:

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.engine import pushforward
-from ostinato.engine.calls import Call, State, Walk
+from ostinato.engine.calls import Call, State, Walk, segment_steps
 from ostinato.engine.duals import has_tangent
 from ostinato.engine.expressions import Program
+from ostinato.engine.llvm import rewalk
 from ostinato.engine.llvm.batch import Layout, Ragged, dense, ragged
 from ostinato.engine.llvm.compile import host_target
 from ostinato.engine.llvm.kernel import Kernel
@@ -346,6 +347,9 @@ class _Call:
         """See `launch.run`."""
         assert self.kernel is not None
         job = Job(self.kernel, layout, self.wanted, _threads(self.found.program, layout.rows))
+        every = segment_steps(self.call)
+        if self.kernel.train and 0 < every < layout.length:
+            return rewalk.run(job, every, last, inputs, self.statics, state)
         return run(job, last, inputs, self.statics, state)
 
     def _unpack(self, rows: Tensor, packed: Ragged) -> Tensor:

@@ -32,8 +32,12 @@ __all__ = ["cell_of", "walk"]
 
 _ARGUMENTS = (
     "str key, Tensor x, Tensor[] state, Tensor[] tensors, Tensor? lengths, Tensor? reset, "
-    "Tensor[] reset_state, bool reverse, bool all_states"
+    "Tensor[] reset_state, bool reverse, bool all_states, int every"
 )
+
+
+# how a schema says "sqrt"
+_SQRT = -1
 
 
 @dataclasses.dataclass
@@ -76,6 +80,7 @@ def walk(call: Call) -> Walk:
         list(call.reset_state or ()),
         call.reverse,
         call.all_states,
+        _SQRT if call.checkpoint_every == "sqrt" else call.checkpoint_every or 0,
     )
     states = tuple(parts[1 + count :]) if call.all_states else None
     return Walk(parts[0], tuple(parts[1 : 1 + count]), states)
@@ -93,6 +98,7 @@ def _widened(call: Call) -> Call:
         call.reverse,
         call.all_states,
         call.parameters,
+        call.checkpoint_every,
     )
 
 
@@ -158,6 +164,7 @@ def _call(
     reset_state: Sequence[Tensor],
     reverse: bool,
     all_states: bool,
+    every: int,
 ) -> Call:
     T, names = x.shape[0], _entry(key).names
     if lengths is not None and lengths.numel():
@@ -178,6 +185,7 @@ def _call(
         reverse,
         all_states,
         dict(zip(names, tensors, strict=True)),
+        "sqrt" if every == _SQRT else every or None,
     )
 
 
@@ -204,7 +212,7 @@ def _walk(key, x, *rest):  # type: ignore[no-untyped-def]
 
 
 @_walk.register_fake
-def _(key, x, state, tensors, lengths, reset, reset_state, reverse, all_states):  # type: ignore[no-untyped-def]
+def _(key, x, state, tensors, lengths, reset, reset_state, reverse, all_states, every):  # type: ignore[no-untyped-def]
     T, B = x.shape[0], x.shape[1]
     tail = _output_shape(key, x, state)
     made = [x.new_empty((T, B, *tail)), *(torch.empty_like(s).contiguous() for s in state)]
@@ -229,14 +237,14 @@ def _output_shape(key: str, x: Tensor, state: Sequence[Tensor]) -> tuple[int, ..
     schema=f"({_ARGUMENTS}, Tensor?[] grads, bool[] needed) -> Tensor[]",
 )
 def _walk_backward(  # type: ignore[no-untyped-def]
-    key, x, state, tensors, lengths, reset, reset_state, reverse, all_states, grads, needed
+    key, x, state, tensors, lengths, reset, reset_state, reverse, all_states, every, grads, needed
 ):
     flat = [x, *state, *tensors, *reset_state]
     ends = list(itertools.accumulate((1, len(state), len(tensors), len(reset_state))))
     with _as_outside(), torch.enable_grad():
         own = [t.detach().requires_grad_(n) for t, n in zip(flat, needed, strict=True)]
         given = own[0], own[1 : ends[1]], own[ends[1] : ends[2]], lengths, reset, own[ends[2] :]
-        parts = _run(_call(key, *given, reverse, all_states))
+        parts = _run(_call(key, *given, reverse, all_states, every))
         pairs = [(y, g) for y, g in zip(parts, grads, strict=True) if g is not None]
         pairs = [(y, g) for y, g in pairs if y.requires_grad]
         asked = [t for t in own if t.requires_grad]
@@ -251,7 +259,9 @@ def _walk_backward(  # type: ignore[no-untyped-def]
 
 
 @_walk_backward.register_fake
-def _(key, x, state, tensors, lengths, reset, reset_state, reverse, all_states, grads, needed):  # type: ignore[no-untyped-def]
+def _(  # type: ignore[no-untyped-def]
+    key, x, state, tensors, lengths, reset, reset_state, reverse, all_states, every, grads, needed
+):
     flat = (x, *state, *tensors, *reset_state)
     return [t.new_empty(t.shape) for t, n in zip(flat, needed, strict=True) if n]
 
@@ -276,24 +286,24 @@ def _left_out() -> Any:
 
 
 def _keep(ctx, inputs, output):  # type: ignore[no-untyped-def]
-    key, x, state, tensors, lengths, reset, reset_state, reverse, all_states = inputs
+    key, x, state, tensors, lengths, reset, reset_state, reverse, all_states, every = inputs
     ctx.save_for_backward(x, lengths, reset, *state, *tensors, *reset_state)
-    ctx.plain = key, len(state), len(tensors), reverse, all_states
+    ctx.plain = key, len(state), len(tensors), reverse, all_states, every
 
 
 def _formula(ctx, grads):  # type: ignore[no-untyped-def]
-    key, s, p, reverse, all_states = ctx.plain
+    key, s, p, *plain = ctx.plain
     x, lengths, reset, *rest = ctx.saved_tensors
     state, tensors, reset_state = rest[:s], rest[s : s + p], rest[s + p :]
     wants = ctx.needs_input_grad
     needed = [wants[1], *wants[2], *wants[3], *wants[6]]
     made = torch.ops.ostinato.walk_backward(
-        key, x, state, tensors, lengths, reset, reset_state, reverse, all_states, grads, needed
+        key, x, state, tensors, lengths, reset, reset_state, *plain, grads, needed
     )
     found = iter(made)
     flat = [next(found) if n else None for n in needed]
     parts = flat[1 : 1 + s], flat[1 + s : 1 + s + p], flat[1 + s + p :]
-    return None, flat[0], parts[0], parts[1], None, None, parts[2], None, None
+    return None, flat[0], parts[0], parts[1], None, None, parts[2], None, None, None
 
 
 _walk.register_autograd(_formula, setup_context=_keep)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from ostinato.layers.checkpoint import CheckpointEvery, check_every
 from ostinato.layers.clamp import Clamp
 from ostinato.layers.dropout import check_rate
 from ostinato.layers.initial import initial_state_from
@@ -45,6 +46,9 @@ class Recurrent(SequenceLayer):
         initial_state: what a sequence starts from: "zeros", "ones", "random", "learned", a number,
             tensors, or an `InitialState`; None leaves it to the cell.
         clamp: units that are held at given values at every step.
+        checkpoint_every: in training, keep the states at every k-th step alone and walk each
+            segment again for its gradient: less memory for a third more time. True or "sqrt" takes
+            the square root of the length.
         input_size: I, where the cell does not say it.
         state_sizes: widths of the states, where the cell does not say them.
 
@@ -79,6 +83,7 @@ class Recurrent(SequenceLayer):
         weight_drop: float = 0.0,
         initial_state: Any = None,
         clamp: Clamp | None = None,
+        checkpoint_every: CheckpointEvery = None,
         input_size: int | None = None,
         state_sizes: Sequence[int] | None = None,
     ) -> None:
@@ -91,6 +96,7 @@ class Recurrent(SequenceLayer):
         self.dropout = check_rate("Recurrent: dropout", dropout, top=True)
         self.residual = residual
         self.locked_dropout = locked_dropout
+        self.checkpoint_every = check_every("Recurrent", checkpoint_every)
         given = list(cell) if isinstance(cell, (Sequence, nn.ModuleList)) else [cell]
         self.input_size = getattr(given[0], "input_size", input_size)
         self._build(given, state_sizes)
@@ -186,6 +192,8 @@ class Recurrent(SequenceLayer):
         parts += [f"{name}=True" for name in flags if getattr(self, name)]
         if self.dropout:
             parts.append(f"dropout={self.dropout}")
+        if self.checkpoint_every is not None:
+            parts.append(f"checkpoint_every={self.checkpoint_every!r}")
         return ", ".join(parts)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from ostinato.engine import Call, State, Walk, run
+from ostinato.engine import Call, Every, State, Walk, run
 from ostinato.layers.dropout import locked_dropout
 from ostinato.layers.initial import InitialState
 from ostinato.layers.intime import InTime
@@ -45,6 +45,7 @@ class SequenceLayer(nn.Module):
     dropout: float
     residual: bool
     locked_dropout: bool
+    checkpoint_every: Every | None
     initial: InitialState | None
     _states: StateForm
     _in_time: tuple[InTime, ...]
@@ -178,6 +179,7 @@ class SequenceLayer(nn.Module):
                     d == 1,
                     all_states,
                     self._parameters_of(place + d),
+                    self.checkpoint_every,
                 )
                 walks.append(self._walk(place + d, call, clamp))
             y = walks[-1].output

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 from typing_extensions import Unpack
 
 from ostinato import cells
+from ostinato.layers.checkpoint import CheckpointEvery, check_every
 from ostinato.layers.clamp import Clamp
 from ostinato.layers.initial import initial_state_from
 from ostinato.layers.recurrent import check_stack, in_time
@@ -33,6 +34,7 @@ class Keywords(TypedDict, total=False):
     locked_dropout: bool
     residual: bool
     clamp: Clamp | None
+    checkpoint_every: CheckpointEvery
 
 
 class TorchLike(SequenceLayer):
@@ -56,6 +58,7 @@ class TorchLike(SequenceLayer):
         self.layer_norm = given.get("layer_norm", False)
         self.locked_dropout = given.get("locked_dropout", False)
         self.residual = given.get("residual", False)
+        self.checkpoint_every = check_every(self._name, given.get("checkpoint_every"))
         directions = 2 if self.bidirectional else 1
         inner = (self.proj_size or self.hidden_size) * directions
         self.output_size = inner
@@ -162,7 +165,8 @@ class RNN(TorchLike, nn.RNN):
         device: where the parameters are.
         dtype: their type.
         keywords: layer_norm (as in `ostinato.cells.Elman`), and initial_state, recurrent_dropout,
-            zoneout, weight_drop, locked_dropout, residual and clamp as in `Recurrent`.
+            zoneout, weight_drop, locked_dropout, residual, clamp and checkpoint_every as in
+            `Recurrent`.
 
     Shapes: as torch.nn.RNN: x [T, B, I] -> y [T, B, D*H], h [L*D, B, H].
 
@@ -218,7 +222,8 @@ class LSTM(TorchLike, nn.LSTM):
         device: where the parameters are.
         dtype: their type.
         keywords: layer_norm (as in `ostinato.cells.LSTM`), and initial_state, recurrent_dropout,
-            zoneout, weight_drop, locked_dropout, residual and clamp as in `Recurrent`.
+            zoneout, weight_drop, locked_dropout, residual, clamp and checkpoint_every as in
+            `Recurrent`.
 
     Shapes: as torch.nn.LSTM: x [T, B, I] -> y [T, B, D*H], (h [L*D, B, H], c [L*D, B, H]), with P
     for H in y and h where projected. Rows of the matrices: i f g o.
@@ -274,7 +279,8 @@ class GRU(TorchLike, nn.GRU):
         device: where the parameters are.
         dtype: their type.
         keywords: layer_norm (as in `ostinato.cells.GRU`), and initial_state, recurrent_dropout,
-            zoneout, weight_drop, locked_dropout, residual and clamp as in `Recurrent`.
+            zoneout, weight_drop, locked_dropout, residual, clamp and checkpoint_every as in
+            `Recurrent`.
 
     Shapes: as torch.nn.GRU: x [T, B, I] -> y [T, B, D*H], h [L*D, B, H]. Rows of the matrices:
     r z n.

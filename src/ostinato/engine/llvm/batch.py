@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Layout", "Ragged", "dense", "ragged"]
+__all__ = ["Layout", "Ragged", "dense", "ragged", "runs_of"]
 
 # rows summed at once for the gradients of weights; 128 measured as good as any
 _CHUNK = 128
@@ -85,11 +85,22 @@ def dense(T: int, B: int) -> Layout:
     first = torch.arange(T + 1) * B
     live = torch.full((T + 1,), B)
     live[T] = 0
-    bounds = torch.arange(0, T * B, _CHUNK)
-    size = (T * B - bounds).clamp(max=_CHUNK)
+    return Layout(torch.stack([first, first, live], 1), B, T * B, *_even_runs(0, T * B), True)
+
+
+def _even_runs(low: int, high: int) -> tuple[Tensor, Tensor]:
+    """(runs, chunks) of packed rows low..high, where all sequences are of one length."""
+    bounds = torch.arange(low, high, _CHUNK)
+    size = (high - bounds).clamp(max=_CHUNK)
     runs = torch.stack([bounds, bounds, size], 1)
-    chunks = torch.arange(len(runs) + 1)
-    return Layout(torch.stack([first, first, live], 1), B, T * B, runs, chunks, True)
+    return runs, torch.arange(len(runs) + 1)
+
+
+def runs_of(layout: Layout, start: int, stop: int) -> tuple[Tensor, Tensor]:
+    """(runs, chunks) of steps start..stop alone; see `Layout`."""
+    if layout.even:
+        return _even_runs(int(layout.steps[start, 0]), int(layout.steps[stop, 0]))
+    return _step_runs(layout.steps[start:stop])
 
 
 def ragged(T: int, B: int, lengths: Tensor | None, reset: Tensor | None, reverse: bool) -> Ragged:
@@ -147,13 +158,16 @@ def _layout(first: Tensor, live: Tensor, count: int, N: int) -> Layout:
     before = torch.zeros(longest + 1, dtype=torch.int64)
     before[1:] = count + first[:longest]
     steps = torch.stack([first, before, torch.cat([live, live.new_zeros(1)])], 1)
-    runs = steps[:longest].contiguous()
-    # runs that make up a chunk together
-    number = torch.div(first[:-1], _CHUNK, rounding_mode="floor")
-    edge = torch.ones(longest, dtype=torch.bool)
+    return Layout(steps, count, N, *_step_runs(steps[:longest]), False)
+
+
+def _step_runs(steps: Tensor) -> tuple[Tensor, Tensor]:
+    """(runs, chunks): a run for each step, so many to a chunk as make up its rows."""
+    number = torch.div(steps[:, 0], _CHUNK, rounding_mode="floor")
+    edge = torch.ones(len(steps), dtype=torch.bool)
     edge[1:] = number[1:] != number[:-1]
-    bounds = torch.cat([edge.nonzero()[:, 0], torch.tensor([longest])])
-    return Layout(steps, count, N, runs, bounds, False)
+    bounds = torch.cat([edge.nonzero()[:, 0], torch.tensor([len(steps)])])
+    return steps.contiguous(), bounds
 
 
 def _deal_even(B: int, threads: int, most: int) -> tuple[Tensor, Tensor]:
