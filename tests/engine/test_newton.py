@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 import torch
-from against_eager import TOLERANCE, assert_equal, error, in_double, make_call, padded, results
+from against_eager import assert_equal, error, in_double, make_call, padded, results
 
 import ostinato
 from ostinato import cells
@@ -177,4 +177,3 @@ def test_the_count_of_rounds_is_that_which_is_told(monkeypatch):
     fixed_point(Counted(), torch.zeros(2000, 2, 3).double(), tensors)
     assert len(seen) == newton.ITERATIONS
     assert f"{ITERATIONS} " in ostinato.explain(cells.IndRNN(3, 4)).parallel
-    assert TOLERANCE
