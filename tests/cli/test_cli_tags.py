@@ -11,7 +11,14 @@ from ostinato.cli import run
 from ostinato.data.tags import read_sentences
 
 TINY = [
-    *("--set", "model.hidden_size=8", "--set", "model.word_size=6", "--set", "data.batch_size=4"),
+    *(
+        "--set",
+        "model.hidden_size=8",
+        "--set",
+        "model.embedding_size=6",
+        "--set",
+        "data.batch_size=4",
+    ),
     *("--set", "model.letter_hidden_size=4", "--set", "training.lr=0.02"),
     *("--set", "training.warmup_steps=0", "--device", "cpu"),
 ]

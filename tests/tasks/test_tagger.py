@@ -11,7 +11,7 @@ from ostinato.data.tags import TagError, read_sentences
 from ostinato.tasks.tagger import Tagger
 from ostinato.tasks.tagger_settings import TaggerSettings
 
-TINY = {"hidden_size": 8, "word_size": 6, "letter_size": 5, "letter_hidden_size": 6}
+TINY = {"hidden_size": 8, "embedding_size": 6, "letter_size": 5, "letter_hidden_size": 6}
 QUICK = {**TINY, "batch_size": 8, "warmup_steps": 0, "progress": False}
 
 
@@ -221,6 +221,26 @@ def test_the_rate_of_updates_is_heeded():
     assert any(not torch.equal(p, before[n]) for n, p in model.named_parameters())
 
 
+@pytest.mark.parametrize("tune", [True, False])
+def test_words_may_begin_with_the_vectors_of_a_file(tmp_path, tune):
+    path = tmp_path / "vectors.txt"
+    vectors = {"cat": [1, 2, 3, 4, 5, 6], "dog": [6, 5, 4, 3, 2, 1], "unheard": [0] * 6}
+    path.write_text("".join(f"{w} {' '.join(map(str, v))}\n" for w, v in vectors.items()))
+    options = {"embeddings": str(path), "tune_embeddings": tune, **QUICK}
+    model = Tagger.fit(language(20), epochs=1, out=tmp_path / "run", **options)
+    number = model.coder.words.number("cat")
+    vector = model.network.words.weight[number]
+    assert torch.equal(vector, torch.tensor(vectors["cat"]).float()) is not tune
+    torch.testing.assert_close(vector, torch.tensor(vectors["cat"]).float(), atol=0.2, rtol=0)
+    # the folder stands alone
+    path.unlink()
+    again = ostinato.load(tmp_path / "run")
+    assert torch.equal(again.network.words.weight, model.network.words.weight)
+    path.write_text("cat 1 2 3 4 5 6\n")
+    with pytest.raises(ValueError, match="Give embedding_size=6"):
+        Tagger.fit(language(20), **{**options, "embedding_size": 5})
+
+
 def test_conllu_columns(tmp_path):
     line = "{k}\t{w}\t{w}\t{u}\t{x}\t_\t0\troot\t_\t_\n"
     text = "\n".join(
@@ -242,8 +262,8 @@ def test_settings_have_three_sections_and_refuse_the_unknown():
         0.1,
     )
     assert TaggerSettings.from_dict(settings.to_dict()) == settings
-    with pytest.raises(ValueError, match="Did you mean word_size"):
-        TaggerSettings().changed(wordsize=3)
+    with pytest.raises(ValueError, match="Did you mean embedding_size"):
+        TaggerSettings().changed(embedding_siz=3)
     with pytest.raises(ValueError, match="'error' or 'wrong'"):
         TaggerSettings().changed(unseen="no")
     with pytest.raises(ValueError, match="below 1, or nothing is left"):

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,30 @@ def test_sentences_come_back_as_they_went_in(rows):
         assert tuple(rows.words[k] for k in rows.word_rows[n]) == sentence.words
         assert tuple(rows.tags[k] for k in rows.tag_rows[n]) == sentence.tags
     assert rows.tag_places["X"] == "val.tsv, line 5"
+
+
+def test_memory_does_not_grow_with_the_text(monkeypatch):
+    # what is held at a time, small beside the text
+    monkeypatch.setattr("ostinato.data.store._BUFFER", 1 << 12)
+    monkeypatch.setattr("ostinato.tasks.tagger_data._PIECE", 1 << 10)
+    words = [f"w{k}" for k in range(50)]
+
+    def peak(count):
+        sentences = (
+            Sentence(tuple(words[(7 * n + k) % 50] for k in range(20)), ("A", "B") * 10)
+            for n in range(count)
+        )
+        tracemalloc.start()
+        try:
+            rows = TagRows(sentences)
+            rows.word_counts(rows.parts[0])
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    small, large = peak(2000), peak(20000)
+    # of a sentence, 160 bytes go to disk; in memory is where it begins
+    assert large - small < 18000 * 60
 
 
 def test_counts_are_of_the_part_alone(rows):

@@ -6,7 +6,7 @@ from ostinato.data.streams import IGNORED
 from ostinato.tasks.tagger_network import TagBatch, TaggerNetwork
 from ostinato.tasks.tagger_settings import TaggerModel
 
-SMALL = {"hidden_size": 6, "word_size": 5, "letter_size": 4, "letter_hidden_size": 3}
+SMALL = {"hidden_size": 6, "embedding_size": 5, "letter_size": 4, "letter_hidden_size": 3}
 
 
 def network(**settings):
@@ -106,7 +106,7 @@ def test_rare_words_are_read_as_unknown_more_often():
 @pytest.mark.parametrize(
     "change",
     [
-        {"word_size": 0},
+        {"embedding_size": 0},
         {"letter_hidden_size": 0},
         {"letter_size": 6},
         {"letter_hidden_size": 5},
@@ -133,12 +133,16 @@ def test_dropouts_act_in_training_only(name):
 
 
 def test_a_stack_of_options_serves_the_letters_too():
-    net = network(num_layers=2, dropout=0.3, locked_dropout=True, residual=True, word_size=6)
+    net = network(num_layers=2, dropout=0.3, locked_dropout=True, residual=True, embedding_size=6)
     assert net(batch()).shape == (4, 2, 3)
 
 
 def test_settings_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="tune_embeddings must be true without embeddings"):
+        TaggerModel(tune_embeddings=False)
+    with pytest.raises(ValueError, match="embeddings must be none without vectors of words"):
+        TaggerModel(embedding_size=0, embeddings="a.txt")
     with pytest.raises(ValueError, match="nothing to read"):
-        TaggerModel(word_size=0, letter_hidden_size=0)
+        TaggerModel(embedding_size=0, letter_hidden_size=0)
     with pytest.raises(ValueError, match=r"output_dropout must be in 0..1, 1 excluded, got 1"):
         TaggerModel(output_dropout=1)

@@ -42,6 +42,10 @@ def tags(
         str | None,
         typer.Option(help="Column of CoNLL-U: upos, xpos, feats, deprel, lemma, misc."),
     ] = None,
+    embeddings: Annotated[
+        str | None,
+        typer.Option(help="File of word vectors to begin with.", show_default=False),
+    ] = None,
     crf: Annotated[
         bool | None,
         typer.Option("--crf/--no-crf", help="Score a sentence's tags as a whole."),
@@ -56,7 +60,7 @@ def tags(
         "tagger",
         files,
         shared,
-        {"data": {"column": column}, "model": {"crf": crf}},
+        {"data": {"column": column}, "model": {"crf": crf, "embeddings": embeddings}},
         _report,
         usage="ostinato fit tags FILE",
         again=f"ostinato fit tags {shlex.join([*files, *words])}",

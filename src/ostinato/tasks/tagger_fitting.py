@@ -14,6 +14,7 @@ from ostinato.data.tags import Sentence, TagError, TagSource, read_sentences
 from ostinato.tasks.tagger_data import Coder, TagRows, fit_coder
 from ostinato.tasks.tagger_settings import TaggerData
 from ostinato.tasks.task import Plan, Prepared, digest_of, first_weights, rebuilt
+from ostinato.tasks.word_vectors import use_vectors
 
 if TYPE_CHECKING:
     from ostinato.tasks.tagger import Tagger
@@ -37,6 +38,7 @@ def prepare(
         coder = rebuilt(kind, plan.earlier, plan.cell).coder
     counts = _vocabulary_counts(rows, train, coder)
     model = first_weights(plan, lambda: kind(coder, plan.settings, counts=counts, cell=plan.cell))
+    _use_vectors(model, plan)
     coded = coder.code(rows.words)
     seed = plan.settings.training.seed
     batches = rows.batches(train, coder, coded, data, shuffle=True, seed=seed)
@@ -93,6 +95,15 @@ def _vocabulary_counts(rows: TagRows, train: range, coder: Coder) -> torch.Tenso
     # what is unknown is read as unknown in any case
     counts[0] = 0
     return torch.from_numpy(counts)
+
+
+def _use_vectors(model: Tagger, plan: Plan) -> None:
+    file = plan.settings.model.embeddings
+    # a run that is resumed has them in its checkpoint
+    if file is not None and plan.earlier is None:
+        assert model.network.words is not None
+        # the first number is that of unknown words
+        use_vectors(model.network.words, model.coder.words.entries, file, first=1)
 
 
 def _again(rows: TagRows, part: range) -> Iterator[Sentence]:

@@ -86,8 +86,11 @@ class TaggerNetwork(nn.Module):
         a = settings.word_dropout
         rarity = a / (a + counts.float()) if a else torch.zeros(len(counts))
         self.register_buffer("rarity", rarity)
-        self.words = nn.Embedding(len(counts), settings.word_size) if settings.word_size else None
-        width = settings.word_size
+        self.words: nn.Embedding | None = None
+        if settings.embedding_size:
+            self.words = nn.Embedding(len(counts), settings.embedding_size)
+            self.words.weight.requires_grad_(settings.tune_embeddings)
+        width = settings.embedding_size
         self.letters: CharacterFeatures | None = None
         if settings.letter_hidden_size:
             reader = _letter_stack(settings, cell)

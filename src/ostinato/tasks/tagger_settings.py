@@ -69,7 +69,7 @@ class TaggerModel(StackSettings):
     """The network: a word's vector and letters -> a bidirectional stack -> scores of the tags.
 
     Attributes (besides those of the stack):
-        word_size: width of a word's vector; 0: letters alone.
+        embedding_size: width of a word's vector; 0: letters alone.
         letter_size: width of a letter's vector.
         letter_hidden_size: width of the net that reads letters, in each direction; 0: no letters.
         word_dropout: a; in training, a word that occurs n times is read as unknown with the
@@ -77,31 +77,48 @@ class TaggerModel(StackSettings):
         input_dropout: share of the entries of word vectors and letter features dropped in training.
         output_dropout: the same before the readout.
         crf: score a sentence's tags as a whole, each tag with the one before.
+        embeddings: file of word vectors (GloVe's or word2vec's) that the words begin with; read by
+            `fit` alone.
+        tune_embeddings: word vectors are trained; else they stay as they began.
     """
 
     hidden_size: int = 128
     num_layers: int = 1
-    word_size: int = 100
+    embedding_size: int = 100
     letter_size: int = 32
     letter_hidden_size: int = 64
     word_dropout: float = 0.25
     input_dropout: float = 0.3
     output_dropout: float = 0.3
     crf: bool = False
+    embeddings: str | None = None
+    tune_embeddings: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self.letter_size >= 1, "letter_size", self.letter_size, "at least 1")
-        for name in ("word_size", "letter_hidden_size", "word_dropout"):
+        for name in ("embedding_size", "letter_hidden_size", "word_dropout"):
             check(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         check(
-            self.word_size + self.letter_hidden_size > 0,
-            "word_size",
-            self.word_size,
+            self.embedding_size + self.letter_hidden_size > 0,
+            "embedding_size",
+            self.embedding_size,
             "at least 1 where letter_hidden_size is 0, or there is nothing to read",
         )
         for name in _SHARES:
             check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
+        check(
+            self.embeddings is None or self.embedding_size > 0,
+            "embeddings",
+            self.embeddings,
+            "none without vectors of words: give embedding_size",
+        )
+        check(
+            self.tune_embeddings or self.embeddings is not None,
+            "tune_embeddings",
+            self.tune_embeddings,
+            "true without embeddings: give a file of vectors",
+        )
 
 
 def _default_training() -> TrainingConfig:
