@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from ostinato.layers.accelerate import accelerate
     from ostinato.layers.recurrent import Recurrent
     from ostinato.layers.torch_like import GRU, LSTM, RNN
+    from ostinato.tasks.classifier import Classifier
     from ostinato.tasks.composer import Composer
+    from ostinato.tasks.forecaster import Forecaster
     from ostinato.tasks.language_model import LanguageModel
     from ostinato.tasks.registry import load
     from ostinato.tasks.tagger import Tagger
@@ -35,6 +37,8 @@ _HOMES = {
     "LSTM": "ostinato.layers.torch_like",
     "GRU": "ostinato.layers.torch_like",
     "Composer": "ostinato.tasks.composer",
+    "Forecaster": "ostinato.tasks.forecaster",
+    "Classifier": "ostinato.tasks.classifier",
     "LanguageModel": "ostinato.tasks.language_model",
     "Tagger": "ostinato.tasks.tagger",
     "load": "ostinato.tasks.registry",

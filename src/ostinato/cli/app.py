@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli import ask, compose, curves, data, demo, embed, fit, tag
+from ostinato.cli import ask, compose, curves, data, demo, embed, fit, forecast, tag
 
 __all__ = ["app"]
 
@@ -25,6 +25,8 @@ app.command("curves")(curves.curves)
 app.command("generate")(ask.generate)
 app.command("tag")(tag.tag)
 app.command("compose")(compose.compose)
+app.command("forecast")(forecast.forecast)
+app.command("backtest")(forecast.backtest)
 app.command("embed")(embed.embed)
 app.command("nearest")(embed.nearest)
 app.command("analogy")(embed.analogy)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ostinato.cli.fit_music import music
+from ostinato.cli.fit_series import series
 from ostinato.cli.fit_tags import tags
 from ostinato.cli.fitting import FitOptions, fit_command, run_fit
 
@@ -73,4 +74,5 @@ def _report(model: Any) -> None:
 
 
 app.command("music")(music)
+app.command("series")(series)
 app.command("tags")(tags)

@@ -16,13 +16,25 @@ TASKS = {
         "ostinato.tasks.language_model:LanguageModel",
         "ostinato.tasks.settings:LanguageModelSettings",
     ),
+    "classifier": (
+        "ostinato.tasks.classifier:Classifier",
+        "ostinato.tasks.classifier_settings:ClassifierSettings",
+    ),
     "tagger": (
         "ostinato.tasks.tagger:Tagger",
         "ostinato.tasks.tagger_settings:TaggerSettings",
     ),
+    "translator": (
+        "ostinato.tasks.translator:Translator",
+        "ostinato.tasks.translator_settings:TranslatorSettings",
+    ),
     "composer": (
         "ostinato.tasks.composer:Composer",
         "ostinato.tasks.composer_settings:ComposerSettings",
+    ),
+    "forecaster": (
+        "ostinato.tasks.forecaster:Forecaster",
+        "ostinato.tasks.forecaster_settings:ForecasterSettings",
     ),
 }
 
