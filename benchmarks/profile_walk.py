@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cells import shape_of
-from ostinato.engine import fused
+from ostinato.engine import forms
 from ostinato.engine.llvm.kernel import Kernel
 from subjects import SUBJECTS, Batch, contest
 
@@ -34,7 +34,7 @@ def profile(run: Callable[[], object], steps: int) -> dict[str, float]:
         steps: how many to take.
     """
     spent: dict[str, float] = defaultdict(float)
-    known = [kernel for kernel in fused._kernels.values() if isinstance(kernel, Kernel)]
+    known = [kernel for kernel in forms._kernels.values() if isinstance(kernel, Kernel)]
     plain = [dict(kernel.library.functions) for kernel in known]
     for kernel in known:
         for name, function in kernel.library.functions.items():

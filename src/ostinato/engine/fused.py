@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-import threading
-import warnings
-import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +13,7 @@ from ostinato.engine import pushforward
 from ostinato.engine.calls import Call, State, Walk, segment_steps
 from ostinato.engine.duals import has_tangent
 from ostinato.engine.expressions import Program
+from ostinato.engine.forms import EngineWarning, Form, form_of, kernel_of, recurrence_of, warn
 from ostinato.engine.llvm import rewalk
 from ostinato.engine.llvm.batch import Layout, Ragged, dense, ragged
 from ostinato.engine.llvm.compile import host_target
@@ -25,59 +21,13 @@ from ostinato.engine.llvm.kernel import Kernel
 from ostinato.engine.llvm.launch import Job, run
 from ostinato.engine.llvm.text import Target
 from ostinato.engine.recurrence import NotFusable, Recurrence
-from ostinato.engine.trace import compiling, trace
+from ostinato.engine.trace import compiling
 
-__all__ = ["EngineWarning", "fit_for", "recurrence_of", "walk"]
-
-
-class EngineWarning(UserWarning):
-    """A cell runs on the plain reference, correct and slower; the message says why."""
+__all__ = ["EngineWarning", "fit_for", "recurrence_of", "threads_for", "walk"]
 
 
-_lock = threading.RLock()
-_forms: weakref.WeakKeyDictionary[nn.Module, dict[Any, _Form]] = weakref.WeakKeyDictionary()
-_kernels: dict[tuple[str, bool, torch.dtype, Target], Kernel | NotFusable] = {}
-_own = frozenset(nn.Module().__dict__)
 # below this many multiply-adds the threads' meeting costs more than they save
 _SMALL = 1_500_000
-
-
-class _Form:
-    """What is known of a cell in one of its forms: its equations, and its kernels."""
-
-    def __init__(self, found: Recurrence | NotFusable) -> None:
-        self.found = found
-        self.kernels: dict[tuple[bool, Target], Kernel | NotFusable] = {}
-        # what stops the tangent, where something does
-        self.obstacles: dict[Target, NotFusable] = {}
-        self.paths: list[tuple[tuple[str, ...], str]] = []
-        if isinstance(found, Recurrence):
-            split = [name.split(".") for name in found.static.names]
-            self.paths = [(tuple(path[:-1]), path[-1]) for path in split]
-
-    def statics(
-        self, cell: nn.Module, parameters: Mapping[str, Tensor] | None
-    ) -> tuple[Tensor, ...]:
-        """The static tensors, the short way where they are parameters as they stand."""
-        found = self.found
-        assert isinstance(found, Recurrence)
-        if found.static.identity:
-            with contextlib.suppress(KeyError):
-                if parameters is not None:
-                    return tuple(parameters[name] for name in found.static.names)
-                return tuple(_reach(cell, path, name) for path, name in self.paths)
-        return found.statics(cell, parameters)
-
-
-def _reach(module: nn.Module, path: tuple[str, ...], name: str) -> Tensor:
-    for part in path:
-        inner = module._modules[part]
-        assert inner is not None
-        module = inner
-    tensor = module._parameters.get(name)
-    if tensor is None:
-        raise KeyError(name)
-    return tensor
 
 
 def walk(call: Call, *, target: str = "") -> Walk | None:
@@ -90,7 +40,7 @@ def walk(call: Call, *, target: str = "") -> Walk | None:
     if torch.is_autocast_enabled("cpu"):
         with torch.autocast("cpu", enabled=False):
             return walk(_widened(call), target=target)
-    form = _form_of(call.cell, call.x, call.state)
+    form = form_of(call.cell, call.x, call.state)
     found = form.found
     if isinstance(found, NotFusable):
         return None
@@ -103,15 +53,13 @@ def walk(call: Call, *, target: str = "") -> Walk | None:
     if has_tangent((call.x, *call.state, *(call.reset_state or ()), *statics)):
         return _walk_dual(call, form, statics, at)
     train = torch.is_grad_enabled() and _needs_gradient(call, statics)
-    kernel = form.kernels.get((train, at))
-    if kernel is None:
-        kernel = form.kernels[(train, at)] = _kernel(found, call.cell, train, dtype, at)
+    kernel = form.kernel(call.cell, train, dtype, at)
     if isinstance(kernel, NotFusable):
         return None
     return _Call(call, found, kernel, statics).walk()
 
 
-def _walk_dual(call: Call, form: _Form, statics: tuple[Tensor, ...], at: Target) -> Walk | None:
+def _walk_dual(call: Call, form: Form, statics: tuple[Tensor, ...], at: Target) -> Walk | None:
     """Walk values and tangents."""
     assert isinstance(form.found, Recurrence)
     if at in form.obstacles:
@@ -120,7 +68,7 @@ def _walk_dual(call: Call, form: _Form, statics: tuple[Tensor, ...], at: Target)
         return _DualCall(call, form.found, statics, at).walk()
     except NotFusable as error:
         form.obstacles[at] = error
-        _warn(call.cell, error)
+        warn(call.cell, error)
         return None
 
 
@@ -155,110 +103,6 @@ def _widened(call: Call) -> Call:
     return replace(call, x=call.x.float(), state=state, reset_state=wide(call.reset_state))
 
 
-def recurrence_of(cell: nn.Module, x: Tensor, state: State) -> Recurrence | NotFusable:
-    """The cell's equations, read once for every form that it takes."""
-    return _form_of(cell, x, state).found
-
-
-def _form_of(cell: nn.Module, x: Tensor, state: State) -> _Form:
-    key = _fingerprint(cell, x, state)
-    forms = _forms.get(cell)
-    form = None if forms is None else forms.get(key)
-    if form is None:
-        with _lock:
-            form = _Form(_read(cell, x, state))
-            _forms.setdefault(cell, {})[key] = form
-    return form
-
-
-def _read(cell: nn.Module, x: Tensor, state: State) -> Recurrence | NotFusable:
-    if any(module._forward_hooks or module._forward_pre_hooks for module in cell.modules()):
-        return NotFusable("hook", "", "a hook on the cell has to see every step")
-    try:
-        with torch.inference_mode(False), torch.no_grad(), _true_parameters(cell):
-            return trace(cell, _blank(x), tuple(map(_blank, state)))
-    except NotFusable as error:
-        _warn(cell, error)
-        return error
-
-
-@contextlib.contextmanager
-def _true_parameters(cell: nn.Module) -> Iterator[None]:
-    """Have parameters to trace where `functional_call` has put plain tensors for them."""
-    held: list[tuple[dict[str, Any], str, Any]] = [
-        (module._parameters, name, value)
-        for module in cell.modules()
-        for name, value in module._parameters.items()
-        if value is not None and not isinstance(value, nn.Parameter)
-    ]
-    try:
-        for place, name, value in held:
-            # only the shape counts, and the tensor may be wrapped by a transform
-            blank = torch.zeros(value.shape, dtype=value.dtype)
-            place[name] = nn.Parameter(blank, value.requires_grad)
-        yield
-    finally:
-        for place, name, value in held:
-            place[name] = value
-
-
-def _blank(like: Tensor) -> Tensor:
-    return torch.zeros(1, like.shape[-1], dtype=like.dtype)
-
-
-def _warn(cell: nn.Module, error: NotFusable) -> None:
-    warnings.warn(
-        f"{type(cell).__name__} runs on the plain reference, correct and slower: {error}. "
-        "See ostinato.explain(cell).",
-        EngineWarning,
-        stacklevel=6,
-    )
-
-
-def _fingerprint(cell: nn.Module, x: Tensor, state: State) -> tuple[Any, ...]:
-    """All that tracing takes for fixed: types, modes, plain attributes, shapes of parameters."""
-    told: list[Any] = [x.shape[-1], x.dtype, *(part.shape[-1] for part in state)]
-    for module in cell.modules():
-        told.append(type(module))
-        for name, value in module.__dict__.items():
-            if name not in _own:
-                told.append(value if type(value) in (int, float, bool, str) else _told(value))
-        told.append(module.training)
-        told += [p if p is None else p.shape for p in module._parameters.values()]
-        told.append(len(module._forward_hooks) + len(module._forward_pre_hooks))
-    return tuple(told)
-
-
-def _told(value: Any) -> Any:
-    """A value that stands for an attribute: containers by what they hold, the rest by identity."""
-    kind = type(value)
-    if kind in (int, float, bool, str) or value is None:
-        return value
-    if kind is tuple or kind is list:
-        return tuple(map(_told, value))
-    if kind is dict:
-        return tuple((name, _told(part)) for name, part in value.items())
-    return id(value)
-
-
-def _kernel(
-    found: Recurrence, cell: nn.Module, train: bool, dtype: torch.dtype, target: Target
-) -> Kernel | NotFusable:
-    key = (found.key(), train, dtype, target)
-    kernel = _kernels.get(key)
-    if kernel is None:
-        with _lock:
-            kernel = _kernels.get(key)
-            if kernel is None:
-                try:
-                    kernel = Kernel(found.program, train=train, dtype=dtype, target=target)
-                except NotFusable as error:
-                    _warn(cell, error)
-                    kernel = error
-                _kernels[key] = kernel
-    return kernel
-
-
 def _after_fork() -> None:
     # OpenMP's threads stay with the parent, and a child that calls them waits for ever
     global _forked
@@ -270,7 +114,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _threads(program: Program, rows: int) -> int:
+def threads_for(program: Program, rows: int) -> int:
+    """How many threads may work on that many rows, all steps together."""
     if _forked:
         return 1
     work = sum(shape[0] * shape[1] for shape in program.statics if len(shape) == 2)
@@ -346,7 +191,7 @@ class _Call:
     ) -> tuple[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]]:
         """See `launch.run`."""
         assert self.kernel is not None
-        job = Job(self.kernel, layout, self.wanted, _threads(self.found.program, layout.rows))
+        job = Job(self.kernel, layout, self.wanted, threads_for(self.found.program, layout.rows))
         every = segment_steps(self.call)
         if self.kernel.train and 0 < every < layout.length:
             return rewalk.run(job, every, last, inputs, self.statics, state)
@@ -407,8 +252,8 @@ class _DualCall(_Call):
         self, layout: Layout, last: Tensor | None, inputs: Sequence[Tensor], state: State
     ) -> tuple[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]]:
         found, cell = self.found, self.call.cell
-        threads = _threads(found.program, layout.rows)
-        train = functools.partial(_kernel, found, cell, True, self.call.x.dtype, self.target)
+        threads = threads_for(found.program, layout.rows)
+        train = functools.partial(kernel_of, found, cell, True, self.call.x.dtype, self.target)
         walk = pushforward.Task(
             found.program, self.target, layout, self.wanted, last, threads, train
         )

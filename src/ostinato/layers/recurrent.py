@@ -160,6 +160,10 @@ class Recurrent(SequenceLayer):
     def _cell(self, place: int) -> nn.Module:
         return self.cells[place]
 
+    def _fixed(self) -> list[tuple[dict[str, Any], str]]:
+        cells: dict[str, Any] = self.cells._modules
+        return [(self._modules, "cells"), *((cells, name) for name in cells)]
+
     def _build(self, given: list[nn.Module], state_sizes: Sequence[int] | None) -> None:
         directions = 2 if self.bidirectional else 1
         count = self.num_layers * directions

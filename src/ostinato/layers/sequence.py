@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,9 @@ from ostinato.layers.shapes import (
 )
 from ostinato.layers.states import StateForm
 from ostinato.layers.stream import Stream
+
+if TYPE_CHECKING:
+    from ostinato.engine.stepper import Homes, Stepper
 
 __all__ = ["SequenceLayer"]
 
@@ -253,6 +256,35 @@ class SequenceLayer(nn.Module):
         """
         self._check_steps(None)
         return Stream(self, batch_size, state, context)
+
+    def _stepper(self, x: Tensor, states: list[State]) -> Stepper | None:
+        """What takes further steps like one of x [B, I] in one call for each cell, if that can be.
+
+        Nothing of a step may be left to PyTorch: options that act inside time, sums with the input
+        and dropout go the general way, and so does what no kernel was made for.
+        """
+        from ostinato.engine.stepper import Stepper, Unprepared
+
+        if not self._simple() or not x.is_floating_point():
+            return None
+        places = range(len(states))
+        try:
+            cells, homes = [*map(self._cell, places)], [*map(self._homes, places)]
+            return Stepper(cells, homes, self._fixed(), x, states)
+        except Unprepared:
+            return None
+
+    def _simple(self) -> bool:
+        """Whether a step is one step of each cell, and nothing else."""
+        return self._plain and not self.residual and not (self.dropout and self.training)
+
+    def _homes(self, place: int) -> Homes | None:
+        """For each parameter of a cell, the table that holds it and its name there."""
+        return None
+
+    def _fixed(self) -> list[tuple[dict[str, Any], str]]:
+        """Where the cells are held that someone may exchange: tables and names there."""
+        return []
 
     def _check_steps(self, x: Tensor | None) -> None:
         if self.bidirectional:

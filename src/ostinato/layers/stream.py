@@ -11,6 +11,7 @@ from torch import Tensor
 from ostinato.engine import State
 
 if TYPE_CHECKING:
+    from ostinato.engine.stepper import Stepper
     from ostinato.layers.sequence import SequenceLayer
 
 __all__ = ["Stream"]
@@ -19,7 +20,8 @@ __all__ = ["Stream"]
 class Stream:
     """Holds the state of B sequences that run side by side; `layer.stream(batch_size)` makes one.
 
-    No graph is kept from step to step: use `layer.step` where gradients are wanted.
+    No graph is kept from step to step: use `layer.step` where gradients are wanted. Changes of the
+    layer and of its weights count from the next step on. Each output is a tensor of its own.
 
     Attributes:
         state: the state after the last step; setting it goes on from there.
@@ -41,11 +43,20 @@ class Stream:
         self.layer = layer
         self.batch_size = batch_size
         self.context = context
-        self._held = self._fresh() if state is None else self._split(state)
+        self._stepper: Stepper | None = None
+        self._kept = self._fresh() if state is None else self._split(state)
 
-    @torch.no_grad()
     def __call__(self, x: Tensor, *, clamp: Tensor | None = None) -> Tensor:
         """One step: x [B, I], or [B] whole numbers, to the output [B, O]."""
+        if self._stepper is not None and clamp is None and self.layer._simple():
+            y = self._stepper.take(x)
+            if y is not None:
+                return y
+        return self._general(x, clamp)
+
+    @torch.no_grad()
+    def _general(self, x: Tensor, clamp: Tensor | None) -> Tensor:
+        """A step by way of the whole sequence; the next one is prepared if it can be."""
         layer = self.layer
         layer._check_steps(x)
         if x.shape[0] != self.batch_size:
@@ -54,8 +65,27 @@ class Stream:
                 f"{x.shape[0]}. Open it with batch_size={x.shape[0]}."
             )
         values = None if clamp is None else clamp.unsqueeze(0)
-        y, self._held, _ = layer._run(x.unsqueeze(0), self._held, clamp=values)
+        y, held, _ = layer._run(x.unsqueeze(0), self._held, clamp=values)
+        self._stepper = None
+        self._held = held
+        if clamp is None:
+            self._stepper = layer._stepper(x, held)
         return y[0]
+
+    @property
+    def _held(self) -> list[State]:
+        """The state, cell by cell."""
+        return self._kept if self._stepper is None else self._stepper.leave()
+
+    @_held.setter
+    def _held(self, states: list[State]) -> None:
+        if self._stepper is None or not self._stepper.enter(states):
+            self._stepper = None
+            self._kept = states
+
+    def __getstate__(self) -> dict[str, Any]:
+        # addresses mean nothing in another process, and a copy has a state of its own
+        return {**self.__dict__, "_stepper": None, "_kept": self._held}
 
     @property
     def state(self) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ from ostinato.layers.recurrent import check_stack, in_time
 from ostinato.layers.sequence import SequenceLayer
 from ostinato.layers.shapes import Lengths
 from ostinato.layers.states import StateForm
+
+if TYPE_CHECKING:
+    from ostinato.engine.stepper import Homes
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -146,6 +149,9 @@ class TorchLike(SequenceLayer):
 
     def _parameters_of(self, place: int) -> Mapping[str, Tensor] | None:
         return {inner: getattr(self, own) for inner, own in self._borrowed[place]}
+
+    def _homes(self, place: int) -> Homes:
+        return {inner: (self._parameters, own) for inner, own in self._borrowed[place]}
 
 
 class RNN(TorchLike, nn.RNN):

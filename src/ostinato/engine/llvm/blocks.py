@@ -10,13 +10,13 @@ from ostinato.engine.llvm.maths import lower
 from ostinato.engine.llvm.spec import Block, Group, Place, Record
 from ostinato.engine.llvm.text import Function, Int, Module
 
-__all__ = ["Frame", "emit_block", "most_rows"]
+__all__ = ["SETS", "Emitter", "Frame", "emit_block", "most_rows"]
 
 # arguments of every block: the frame, unit block, local row, cur row, prev row, next row, 1 if the
 # next step's products are to be added
 ARGUMENTS = ("ptr", "i64", "i64", "i64", "i64", "i64", "i64")
 # rows 1 and 2 split their sums over several sets of accumulators, to hide the latency of an FMA
-_SETS = {1: 4, 2: 2}
+SETS = {1: 4, 2: 2}
 
 
 @dataclass
@@ -43,11 +43,13 @@ def emit_block(
 ) -> str:
     """Emit the function for `rows` rows by `abreast` unit blocks; returns its name."""
     name = f"{block.name}_{rows}_{abreast}" + ("s" if split else "")
-    _Emitter(module, frame, block, rows, abreast, split, name).run()
+    Emitter(module, frame, block, rows, abreast, split, name).run()
     return name
 
 
-class _Emitter:
+class Emitter:
+    """Writes the function of one block; `run` does."""
+
     def __init__(
         self,
         module: Module,
@@ -243,7 +245,7 @@ class _Emitter:
         self, sums: list[str], heads: list[str], weights: str, inner: Int, vectors: int
     ) -> list[str]:
         """sums[i, j] += sum over k of operand[i, k] weights[k, j]."""
-        sets = _SETS.get(self.rows, 1) if self.split else 1
+        sets = SETS.get(self.rows, 1) if self.split else 1
         if isinstance(inner, int) and inner < 8:
             sets = 1
         kind = self.module.vector

@@ -98,6 +98,9 @@ class Library:
         kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
         self.functions = {name: kind(engine.get_function_address(name)) for name in names}
 
+    def address(self, name: str) -> int:
+        return int(self._engine.get_function_address(name))
+
 
 def compile_text(text: str, target: Target, names: list[str]) -> Library:
     """Machine code of a module, from the cache or made now."""

@@ -13,7 +13,7 @@ from ostinato.engine.llvm.spec import Colsum, Record, WeightProduct
 from ostinato.engine.llvm.text import Function, Int, Module
 from ostinato.engine.llvm.walks import WORKER, share
 
-__all__ = ["JOB", "emit_pack", "emit_weight_gradients"]
+__all__ = ["JOB", "emit_pack", "emit_weight_gradients", "load_square", "transpose"]
 
 # one packing job, seven numbers: frame index of the source and of the destination, element offsets
 # into each, source stride, how many lanes are there, how many rows k
@@ -56,7 +56,7 @@ def emit_pack(module: Module, frame: Frame, name: str) -> None:
 
             def tile(k: str, _: list[str]) -> None:
                 rows = [f.load(f.at(source, f.add(f.mul(stride, i), k))) for i in range(lanes)]
-                for i, value in enumerate(_transpose(f, rows)):
+                for i, value in enumerate(transpose(f, rows)):
                     f.store(value, f.at(target, f.mul(f.add(k, i), step)))
 
             f.loop(0, whole, tile, step=lanes)
@@ -80,20 +80,104 @@ def emit_pack(module: Module, frame: Frame, name: str) -> None:
     f.finish()
 
 
-def _transpose(f: Function, rows: list[str]) -> list[str]:
-    """Interleaving the first half with the second, log2(lanes) times over, transposes."""
-    m, lanes = f.module, f.module.lanes
-    picks = [
-        ", ".join(f"i32 {part}" for n in half for part in (n, n + lanes))
-        for half in (range(lanes // 2), range(lanes // 2, lanes))
-    ]
-    for _ in range(lanes.bit_length() - 1):
-        new = []
-        for a, b in zip(rows[: lanes // 2], rows[lanes // 2 :], strict=True):
-            pair = f"{m.vector} {a}, {m.vector} {b}"
-            new += [f.let(f"shufflevector {pair}, <{lanes} x i32> <{pick}>") for pick in picks]
-        rows = new
-    return rows
+def transpose(f: Function, rows: list[str]) -> list[str]:
+    """The columns of a square: as many vectors as one has lanes.
+
+    First pairs inside of 16 bytes, then blocks of 16 bytes: for each of these a processor has a
+    quick instruction, and for mixing all lanes of two vectors a slow one.
+    """
+    lanes = f.module.lanes
+    block = _block(f.module)
+    # vectors by their first row and first column
+    held = _inside({(row, 0): vector for row, vector in enumerate(rows)}, f)
+    size = block
+    while size < lanes:
+        blocks = range(0, 2 * lanes, 2 * block)
+        even = [i for start in blocks for i in range(start, start + block)]
+        held = _paired(f, held, size, even, [i + block for i in even], size)
+        size *= 2
+    return [held[0, column] for column in range(lanes)]
+
+
+def load_square(f: Function, starts: list[str]) -> list[str]:
+    """The columns of a square that stands in memory, given where each of its rows begins.
+
+    Blocks of 16 bytes are put together as they are loaded, which leaves half of the mixing.
+    """
+    lanes, block = f.module.lanes, _block(f.module)
+    columns = []
+    for column in range(0, lanes, block):
+        # vector n has rows n, n + block, n + 2 block ...
+        held = {
+            (n, 0): _gathered(f, [f.at(start, column) for start in starts[n::block]])
+            for n in range(block)
+        }
+        held = _inside(held, f)
+        columns += [held[0, k] for k in range(block)]
+    return columns
+
+
+def _block(module: Module) -> int:
+    """Lanes in 16 bytes."""
+    return min(16 // module.bytes, module.lanes)
+
+
+def _gathered(f: Function, starts: list[str]) -> str:
+    """A vector of blocks of 16 bytes."""
+    lanes, block, element = f.module.lanes, _block(f.module), f.module.element
+    whole = ""
+    for n, start in enumerate(starts):
+        small = f"<{block} x {element}>"
+        part = f.let(f"load {small}, ptr {start}, align {f.module.bytes}")
+        if lanes == block:
+            return part
+        spread = ", ".join(f"i32 {i % block}" for i in range(lanes))
+        wide = f.let(f"shufflevector {small} {part}, {small} poison, <{lanes} x i32> <{spread}>")
+        if not whole:
+            whole = wide
+            continue
+        picked = ", ".join(f"i32 {i + lanes if i // block == n else i}" for i in range(lanes))
+        pair = f"{f.module.vector} {whole}, {f.module.vector} {wide}"
+        whole = f.let(f"shufflevector {pair}, <{lanes} x i32> <{picked}>")
+    return whole
+
+
+def _inside(held: dict[tuple[int, int], str], f: Function) -> dict[tuple[int, int], str]:
+    """Squares within blocks of 16 bytes turned round."""
+    lanes, block = f.module.lanes, _block(f.module)
+    size = 1
+    while size < block:
+        low = [
+            i + of
+            for start in range(0, lanes, block)
+            for j in range(start, start + block // 2, size)
+            for of in (0, lanes)
+            for i in range(j, j + size)
+        ]
+        high = [i + block // 2 for i in low]
+        held = _paired(f, held, size, low, high, block // 2 // size)
+        size *= 2
+    return held
+
+
+def _paired(
+    f: Function,
+    held: dict[tuple[int, int], str],
+    size: int,
+    first: list[int],
+    second: list[int],
+    apart: int,
+) -> dict[tuple[int, int], str]:
+    """Vectors of `size` rows joined to some of twice as many rows and half as many columns."""
+    kind, found = f.module.vector, {}
+    for (row, column), vector in held.items():
+        if row % (2 * size) == 0:
+            pair = f"{kind} {vector}, {kind} {held[row + size, column]}"
+            for lanes, at in ((first, column), (second, column + apart)):
+                picked = ", ".join(f"i32 {lane}" for lane in lanes)
+                mask = f"<{len(lanes)} x i32> <{picked}>"
+                found[row, at] = f.let(f"shufflevector {pair}, {mask}")
+    return found
 
 
 def emit_weight_gradients(
