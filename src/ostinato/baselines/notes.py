@@ -7,9 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["held_nats", "often_nats"]
+__all__ = ["held_nats", "key_chances", "often_nats"]
 
 Roll = NDArray[np.uint8]
+
+
+def key_chances(rolls: Sequence[Roll]) -> NDArray[np.float64]:
+    """How often each key sounds, counted once more on and once more off, [K]."""
+    counted = np.concatenate(list(rolls))
+    chances: NDArray[np.float64] = (counted.sum(axis=0) + 1) / (len(counted) + 2)
+    return chances
 
 
 def often_nats(train: Sequence[Roll], test: Sequence[Roll]) -> float:
@@ -19,8 +26,7 @@ def often_nats(train: Sequence[Roll], test: Sequence[Roll]) -> float:
         train: rolls [T, K] to count in (each key once more on, once more off).
         test: rolls to guess.
     """
-    counted = np.concatenate([roll[1:] for roll in train])
-    chance = (counted.sum(axis=0) + 1) / (len(counted) + 2)
+    chance = key_chances([roll[1:] for roll in train])
     targets = np.concatenate([roll[1:] for roll in test])
     return _nats(np.broadcast_to(chance, targets.shape), targets)
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ostinato.baselines.notes import held_nats, often_nats
+from ostinato.baselines.notes import held_nats, key_chances, often_nats
 from ostinato.data.batches import Indices, LengthBatches, pad
 from ostinato.data.music import KEYS, Music, MusicError, Piece, read_music, transposed
 from ostinato.tasks.composer_network import ComposerNetwork
@@ -90,6 +90,7 @@ class Composer(Task):
         rolls = [[p.roll() for p in part] for part in (music.train, music.validation)]
         held_out = [piece.roll() for piece in music.held_out]
         model = first_weights(plan, lambda: cls(plan.settings, cell=plan.cell))
+        model.network.begin_with(key_chances(rolls[0]))
 
         def measure() -> Mapping[str, Any]:
             if not any(len(roll) > 1 for roll in held_out):

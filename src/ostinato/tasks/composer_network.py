@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -126,6 +127,12 @@ class ComposerNetwork(nn.Module):
         if self.training and self.settings.output_dropout:
             y = locked_dropout(y, self.settings.output_dropout)
         return y, state
+
+    @torch.no_grad()
+    def begin_with(self, chances: ArrayLike) -> None:
+        """Let the output begin at how often each key sounds, [K]: what is then learnt is why."""
+        scores = torch.as_tensor(chances).logit()
+        self.notes.readout.bias.copy_(scores)
 
     def nats(self, notes: Tensor, lengths: Tensor) -> Tensor:
         """-ln p of each step given those before it, [T, B]; 0 behind the end of a row.
