@@ -202,6 +202,29 @@ def test_ngrams_give_unknown_words_a_meaning():
     assert without[0] == without[1]
 
 
+def test_words_begin_with_the_vectors_of_a_file(tmp_path):
+    words = [*GOOD, *BAD]
+    file = tmp_path / "vectors.txt"
+    lines = [f"{word} {' '.join(f'{k}.{n}' for n in range(8))}" for k, word in enumerate(words)]
+    file.write_text("\n".join(lines) + "\n")
+    options = {**SMALL, "embeddings": str(file), "members": 2, "baselines": False, "max_steps": 2}
+    kept = Classifier.fit(reviews(), tune_embeddings=False, **options)
+    number = kept.coder.tokenizer.encode("grand")[0]
+    k = words.index("grand")
+    expected = torch.tensor([float(f"{k}.{n}") for n in range(8)])
+    assert len(kept.network.embeddings) == 2
+    for embedding in kept.network.embeddings:
+        assert torch.equal(embedding.weight[number], expected)
+    tuned = Classifier.fit(reviews(), **options)
+    vector = tuned.network.embeddings[0].weight[number]
+    assert not torch.equal(vector, expected)
+    assert torch.allclose(vector, expected, atol=0.1)
+    with pytest.raises(ValueError, match="embeddings must be none, unless texts are cut into wor"):
+        Classifier.fit(waves(), values=["*"], **options)
+    with pytest.raises(ValueError, match="tune_embeddings must be true without embeddings"):
+        Classifier.fit(reviews(), tune_embeddings=False, **SMALL)
+
+
 def test_balanced_weights_help_the_rare_label():
     rows = reviews(20) + [row for row in reviews(160, seed=1) if row[1] == "good"]
     draws = np.random.default_rng(0)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli import ask, compose, curves, data, demo, embed, fit, forecast, tag
+from ostinato.cli import ask, classify, compose, curves, data, demo, embed, fit, forecast, tag
 
 __all__ = ["app"]
 
@@ -24,6 +24,7 @@ app.command("eval")(ask.evaluate)
 app.command("curves")(curves.curves)
 app.command("generate")(ask.generate)
 app.command("tag")(tag.tag)
+app.command("classify")(classify.classify)
 app.command("compose")(compose.compose)
 app.command("forecast")(forecast.forecast)
 app.command("backtest")(forecast.backtest)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ostinato.cli.fit_labels import labels
 from ostinato.cli.fit_music import music
 from ostinato.cli.fit_series import series
 from ostinato.cli.fit_tags import tags
@@ -73,6 +74,7 @@ def _report(model: Any) -> None:
     show_figures(model.figures, model.settings.data.tokens)
 
 
+app.command("labels")(labels)
 app.command("music")(music)
 app.command("series")(series)
 app.command("tags")(tags)

@@ -15,7 +15,7 @@ import typer
 from ostinato.cli.options import AsJson, Device, Seed
 from ostinato.cli.output import say, say_json, say_next
 
-__all__ = ["FitOptions", "duration", "fit_command", "run_fit", "show_training"]
+__all__ = ["FitOptions", "duration", "fit_command", "fit_settings", "run_fit", "show_training"]
 
 Out = Annotated[Path | None, typer.Option(help="Run folder to write.", show_default=False)]
 Cell = Annotated[
@@ -158,6 +158,19 @@ def run_fit(
     # a process that only helps another leaves the report to it
     if not getattr(rank_zero_only, "rank", 0):
         _report(model, shared, report, again, following)
+
+
+def fit_settings(task: str, shared: FitOptions, chosen: Mapping[str, Mapping[str, Any]]) -> Any:
+    """The settings that the options come to, for a command that does without a run folder.
+
+    Args:
+        task: name of the task.
+        shared: the shared options.
+        chosen: settings that the command's own options give, by section.
+    """
+    from ostinato.tasks.registry import settings_class
+
+    return _settings(settings_class(task), shared, _merged(shared.sections(), chosen), None)
 
 
 def show_training(figures: Mapping[str, Any], unit: str) -> None:

@@ -16,17 +16,20 @@ __all__ = ["draw_score", "draws", "following", "show_task_score"]
 # task -> what says its score: a function of the score
 _SHOWN = {
     "tagger": "ostinato.cli.fit_tags:show_tag_score",
+    "classifier": "ostinato.cli.fit_labels:show_label_score",
 }
 
 # task -> what draws its score: a function of (score, path)
 _DRAWN = {
     "tagger": "ostinato.cli.scoring:_draw_tags",
+    "classifier": "ostinato.cli.fit_labels:draw_labels",
 }
 
 # task -> the useful next command
 _NEXT = {
     "language_model": "ostinato generate {run}",
     "tagger": 'ostinato tag {run} "Time flies ."',
+    "classifier": "ostinato classify {run} FILE",
     "composer": "ostinato compose {run} --out tune.mid",
 }
 

@@ -19,10 +19,12 @@ from ostinato.data.store import RowStore
 from ostinato.data.tables import LabelledSource, read_rows
 from ostinato.data.tokenizers import CharTokenizer, Tokenizer, fit_tokenizer
 from ostinato.data.vocabulary import Vocabulary
+from ostinato.data.words import WordTokenizer
 from ostinato.tasks.classifier_data import LabelCoder, LabelledRows, Words
 from ostinato.tasks.classifier_network import Inputs, LabelBatch
 from ostinato.tasks.classifier_settings import ClassifierData, ClassifierSettings
 from ostinato.tasks.task import Plan, Prepared, digest_of, first_weights, rebuilt
+from ostinato.tasks.word_vectors import use_vectors
 
 if TYPE_CHECKING:
     from ostinato.tasks.classifier import Classifier
@@ -125,6 +127,7 @@ def prepare(
     _check_labels(parts, coder)
     model = first_weights(plan, lambda: kind(coder, settings, cell=plan.cell))
     _scale(model, parts, settings)
+    _use_vectors(model, plan)
     words = coder.words()
     store = rows.inputs if rows.width else _encoded(rows, coder, words)
     known = coder.labels.numbers(rows.labels)
@@ -241,6 +244,17 @@ def _scale(model: Classifier, parts: Parts, settings: ClassifierSettings) -> Non
         total = len(parts.train)
         rarity = (total - counts) / counts if rows.several else total / (len(counts) * counts)
         network.weights.copy_(torch.from_numpy(rarity))
+
+
+def _use_vectors(model: Classifier, plan: Plan) -> None:
+    file = plan.settings.model.embeddings
+    # a run that is resumed has them in its checkpoint
+    if file is not None and plan.earlier is None:
+        tokenizer = model.coder.tokenizer
+        assert isinstance(tokenizer, WordTokenizer)
+        for embedding in model.network.embeddings:
+            # the first two numbers are those of unknown words and of line ends
+            use_vectors(embedding, tokenizer.words[2:], file, first=2)
 
 
 def _moments(rows: LabelledRows, among: Longs) -> tuple[NDArray[Any], NDArray[Any]]:

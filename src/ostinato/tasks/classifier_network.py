@@ -109,6 +109,11 @@ class ClassifierNetwork(nn.Module):
             kind(inputs, labels, settings, cell) for _ in range(settings.members)
         )
 
+    @property
+    def embeddings(self) -> list[Embedding]:
+        """The vectors of tokens, of each member that has them."""
+        return [part for part in self.modules() if isinstance(part, Embedding)]
+
     def forward(self, batch: LabelBatch) -> Tensor:
         """Scores [M, B, K]."""
         if not self.inputs.tokens:
@@ -151,6 +156,7 @@ class _Entry(nn.Module):
             self.size = settings.embedding_size
             self.embedding = Embedding(inputs.tokens, self.size)
             nn.init.normal_(self.embedding.weight, std=0.1)
+            self.embedding.weight.requires_grad_(settings.tune_embeddings)
             if settings.ngrams:
                 self.ngrams = NgramEmbedding(settings.ngrams, self.size)
                 nn.init.normal_(self.ngrams.weight, std=0.1)

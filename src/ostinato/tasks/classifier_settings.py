@@ -94,6 +94,9 @@ class ClassifierModel(StackSettings):
         pooling: from all steps to one vector: "last", "mean", "max", "attention", or e.g.
             "mean+max".
         embedding_size: E, width of a token's vector; 0: tokens enter as if one-hot.
+        embeddings: file of word vectors (GloVe's or word2vec's) that the words begin with; read by
+            `fit` alone.
+        tune_embeddings: vectors of tokens are trained; else they stay as they began.
         ngrams: add to each word the mean vector of its character n-grams, of which so many are
             told apart; 0: none.
         token_dropout: share of the tokens left out in training.
@@ -109,6 +112,8 @@ class ClassifierModel(StackSettings):
     bidirectional: bool = True
     pooling: str = "max"
     embedding_size: int = 128
+    embeddings: str | None = None
+    tune_embeddings: bool = True
     ngrams: int = 0
     token_dropout: float = 0.0
     input_dropout: float = 0.3
@@ -131,6 +136,18 @@ class ClassifierModel(StackSettings):
             "ngrams",
             self.ngrams,
             "0 without an embedding: give embedding_size",
+        )
+        check(
+            self.embeddings is None or self.embedding_size > 0,
+            "embeddings",
+            self.embeddings,
+            "none without vectors of words: give embedding_size",
+        )
+        check(
+            self.tune_embeddings or self.embeddings is not None,
+            "tune_embeddings",
+            self.tune_embeddings,
+            "true without embeddings: give a file of vectors",
         )
 
 
@@ -157,9 +174,8 @@ class ClassifierSettings(TaskSettings):
 
     def __post_init__(self) -> None:
         data = self.data
-        check(
-            not self.model.ngrams or (data.tokens == "words" and not data.values),
-            "ngrams",
-            self.model.ngrams,
-            "0, unless texts are cut into words",
-        )
+        words = data.tokens == "words" and not data.values
+        for name, none in (("ngrams", 0), ("embeddings", None)):
+            given = getattr(self.model, name)
+            need = f"{'none' if none is None else none}, unless texts are cut into words"
+            check(given == none or words, name, given, need)
