@@ -23,6 +23,7 @@ from peak import Peak
 from peers import missing
 from processes import long_rows, memory_rows, start_rows
 from report import Row, print_machine, print_rows, write_json
+from segments import segment_rows
 from subjects import SHAPES, SUBJECTS, Shape
 from whole import mean_rows, whole_rows
 
@@ -33,6 +34,7 @@ SECTIONS: dict[str, Callable[[Pace, bool], Iterator[Row]]] = {
     "busy": busy_rows,
     "start": start_rows,
     "memory": memory_rows,
+    "segments": segment_rows,
     "long": long_rows,
 }
 

@@ -45,10 +45,14 @@ def _first_calls(cell: nn.Module, inputs: int, width: int) -> list[float]:
 
 
 def memory(kind: str, whose: str, *sizes: int) -> dict[str, float]:
-    """Bytes that training steps take at most, over those of x, dy and the parameters."""
+    """Bytes that training steps take at most, over those of x, dy and the parameters.
+
+    `whose` is "torch.nn", "ostinato", or "segments": ours, with checkpoint_every="sqrt".
+    """
     shape = Shape(*sizes)
     torch.manual_seed(0)
-    layer = getattr(ostinato if whose == "ostinato" else nn, kind)(shape.I, shape.H)
+    options = {"checkpoint_every": "sqrt"} if whose == "segments" else {}
+    layer = getattr(nn if whose == "torch.nn" else ostinato, kind)(shape.I, shape.H, **options)
     # whatever is compiled and loaded is no part of it
     _train(layer, Batch(Shape(shape.B, 2, shape.I, shape.H)))
     batch = Batch(shape)

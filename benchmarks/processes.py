@@ -17,7 +17,7 @@ from measure import Pace
 from report import Row
 from whole import TOLERANCE
 
-__all__ = ["long_rows", "memory_rows", "start_rows"]
+__all__ = ["in_child", "long_rows", "memory_rows", "start_rows"]
 
 _CHILD = Path(__file__).parent / "child.py"
 _MEGA = 1e6
@@ -29,8 +29,8 @@ def start_rows(pace: Pace, quick: bool) -> Iterator[Row]:
     width = 8 if quick else 128
     with tempfile.TemporaryDirectory() as folder:
         cache = {"OSTINATO_CACHE": folder}
-        cold = _child("start", width, extra=cache)
-        warm = _child("start", width, extra=cache)
+        cold = in_child("start", width, extra=cache)
+        warm = in_child("start", width, extra=cache)
     for name in cold:
         for n, (deed, goal) in enumerate((("forward", 500.0), ("training", 800.0))):
             first = name.startswith("the first")
@@ -47,8 +47,8 @@ def memory_rows(pace: Pace, quick: bool) -> Iterator[Row]:
     del pace
     shape = (32, 100, 128, 128) if quick else (64, 128, 256, 256)
     for kind in ("LSTM", "GRU", "RNN"):
-        ours = _child("memory", kind, "ostinato", *shape)
-        theirs = _child("memory", kind, "torch.nn", *shape)
+        ours = in_child("memory", kind, "ostinato", *shape)
+        theirs = in_child("memory", kind, "torch.nn", *shape)
         row = Row("memory of a training step", kind, ",".join(map(str, shape)), more=False)
         far = abs(ours["check"] - theirs["check"]) / max(abs(theirs["check"]), 1e-6)
         if far > TOLERANCE:
@@ -64,7 +64,7 @@ def long_rows(pace: Pace, quick: bool) -> Iterator[Row]:
     del pace
     T = 20_000 if quick else 1_000_000
     for kind in ("LSTM", "GRU"):
-        found = _child("long", kind, T)
+        found = in_child("long", kind, T)
         row = Row("a long sequence", f"{kind} inference", f"1,{T},8,32", unit="MB", more=False)
         if found["difference"] > TOLERANCE:
             row.wrong = f"{found['difference']:.1e} from torch.nn"
@@ -75,7 +75,8 @@ def long_rows(pace: Pace, quick: bool) -> Iterator[Row]:
         yield row
 
 
-def _child(*words: object, extra: Mapping[str, str] | None = None) -> Any:
+def in_child(*words: object, extra: Mapping[str, str] | None = None) -> Any:
+    """What a deed of `child.py` prints."""
     command = [sys.executable, str(_CHILD), str(torch.get_num_threads()), *map(str, words)]
     done = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, **(extra or {})}, check=False

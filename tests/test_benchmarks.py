@@ -73,6 +73,27 @@ def test_a_wrong_result_has_no_speed(bench, monkeypatch, capsys):
     assert "0 of 0 goals met, 2 wrong" in told
 
 
+def test_segments_are_held_to_the_whole_walk_in_time_and_memory(bench, monkeypatch):
+    segments, subjects, measure = bench("segments"), bench("subjects"), bench("measure")
+    pace = measure.Pace(2, 1, 0.001)
+    with ostinato.engine("auto"):
+        row = segments._time("LSTM", subjects.Shape(3, 9, 4, 5), pace)
+    assert not row.wrong
+    assert row.figure == pytest.approx(row.times["segments"] / row.times["whole"])
+    kept = 4 * 2 * 2 * 3
+
+    def child(deed, kind, whose, B, T, I, H):  # noqa: E741
+        # of ten steps, another gradient in segments than of the whole
+        check = 2.0 if (whose, T) == ("segments", 10) else 1.0
+        return {"bytes": (2e6 if whose == "segments" else 9e6) + kept * T, "check": check}
+
+    monkeypatch.setattr(segments, "in_child", child)
+    rows = [segments._memory("LSTM", subjects.Shape(2, steps, 3, 3)) for steps in (4, 10)]
+    assert (rows[0].figure, rows[0].wrong) == (pytest.approx(2.0), "")
+    assert rows[0].note.startswith("of 9 MB")
+    assert "differ" in rows[1].wrong
+
+
 def test_what_silently_became_the_slow_path_has_no_speed(bench):
     subjects, whole = bench("subjects"), bench("whole")
 
