@@ -55,10 +55,11 @@ class ModelSettings(StackSettings):
 
     cell: str = "gru"
     hidden_size: int = 256
+    recurrent_dropout: float = 0.2
     output: str = "independent"
     note_size: int = 64
     input_dropout: float = 0.2
-    output_dropout: float = 0.5
+    output_dropout: float = 0.35
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,7 +78,7 @@ def _default_training() -> TrainingConfig:
         warmup_steps=50,
         schedule="cosine",
         final_lr=0.02,
-        epochs=150,
+        epochs=100,
         ema=0.99,
     )
 
