@@ -51,6 +51,7 @@ def draw_piano_roll(
         axes.set_yticks(ticks, names_of(ticks))
         axes.set_ylim(low - 1, high + 1)
         axes.set_xlim(0, max(len(piece), 1) * scale)
+        axes.set_axisbelow(True)
         axes.grid(alpha=0.3)
         axes.set(xlabel="time, quarter notes", ylabel="note", title=title)
         if given:
