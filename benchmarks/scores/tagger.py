@@ -23,7 +23,7 @@ def measure(out: Path, quick: bool) -> Figures:
             train, validation=dev, test=test, out=out / name, overwrite=True, **options, **short
         )
         figures = tagger.figures
-        score = figures["test"]
+        score = figures["held_out"]
         spoken = "random field over the tags" if options else "default settings"
         found.append(
             Figure(

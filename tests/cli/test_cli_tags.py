@@ -67,7 +67,7 @@ def test_fit_prints_one_json_object_and_heeds_its_options(files, capsys):
     arguments = ["fit", "tags", str(files / "train.tsv"), "--out", str(out), *TINY, "--json"]
     assert run([*arguments, "--crf", "--cell", "gru", "--set", "training.max_steps=2"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["test"]["sentences"] == 8
+    assert told["held_out"]["sentences"] == 8
     settings = ostinato.load(out).settings
     assert (settings.model.crf, settings.model.cell) == (True, "gru")
 

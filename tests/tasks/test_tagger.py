@@ -64,8 +64,8 @@ def test_unknown_words_are_known_by_their_letters():
 
 def test_figures_say_score_guess_and_padding(fitted):
     figures = fitted.figures
-    assert figures["test"]["accuracy"] > figures["baselines"]["most_frequent_tag"]
-    assert figures["test"]["sentences"] == 24
+    assert figures["held_out"]["accuracy"] > figures["baselines"]["most_frequent_tag"]
+    assert figures["held_out"]["sentences"] == 24
     assert figures["padding"] <= 0.1
     assert figures["training"]["tokens"] > 0
     json.dumps(figures)
@@ -118,7 +118,7 @@ def test_parts_are_shares_or_files(tmp_path):
 
     def parts(**options):
         model = Tagger.fit(rows, max_steps=1, **QUICK, **options)
-        return model.figures.get("test", {}).get("sentences"), model.figures["training"]["best"]
+        return model.figures.get("held_out", {}).get("sentences"), model.figures["training"]["best"]
 
     assert parts()[0] == 4
     assert parts(test=rows[:7])[0] == 7

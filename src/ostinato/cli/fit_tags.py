@@ -72,10 +72,10 @@ def tags(
 def _report(model: Any) -> None:
     figures = model.figures
     show_training(figures, "words")
-    if "test" not in figures:
+    if "held_out" not in figures:
         say("Nothing was held out, so there is no score.")
         return
-    score = figures["test"]
+    score = figures["held_out"]
     say(f"Test part of {score['words']:,} words in {score['sentences']:,} sentences, accuracy:")
     guesses = {**figures.get("baselines", {}), "this model": score["accuracy"]}
     ranked = sorted(guesses.items(), key=lambda entry: entry[1])

@@ -50,7 +50,7 @@ class Tagger(Task):
 
     Attributes:
         network: words to scores of the tags.
-        figures: what `fit` measured, by name: "test" (see `TagScore.to_dict`), "baselines"
+        figures: what `fit` measured, by name: "held_out" (see `TagScore.to_dict`), "baselines"
             (accuracy of simple guesses), "training"; plain values.
 
     Example:

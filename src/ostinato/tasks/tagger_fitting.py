@@ -46,7 +46,7 @@ def prepare(
     def measure() -> Mapping[str, Any]:
         figures: dict[str, Any] = {"padding": padding_share(batches)}
         if held_out:
-            figures["test"] = model.evaluate(_again(rows, held_out)).to_dict()
+            figures["held_out"] = model.evaluate(_again(rows, held_out)).to_dict()
             if plan.baselines:
                 figures["baselines"] = {"most_frequent_tag": _guess(rows, train, held_out)}
         return figures

@@ -123,7 +123,7 @@ class TaggerModel(StackSettings):
 
 def _default_training() -> TrainingConfig:
     return TrainingConfig(
-        lr=3e-3,
+        lr=5e-3,
         beta2=0.99,
         clip=1.0,
         schedule="cosine",

@@ -1,0 +1,32 @@
+"""The peak of memory of a piece of work, in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import torch
+
+__all__ = ["peak_megabytes"]
+
+_AFTER = """
+import resource as _resource, sys as _sys
+_most = _resource.getrusage(_resource.RUSAGE_SELF).ru_maxrss
+# kilobytes, but bytes on a Mac
+print("\\n", _most / (1e6 if _sys.platform == "darwin" else 1e3))
+"""
+
+
+def peak_megabytes(work: str) -> float:
+    """The most memory that Python takes to run `work`, a program; what is imported counts.
+
+    Raises:
+        RuntimeError: it failed; the message holds what it said.
+    """
+    head = f"import torch; torch.set_num_threads({torch.get_num_threads()})\n"
+    done = subprocess.run(
+        [sys.executable, "-c", head + work + _AFTER], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"measuring memory failed:\n{done.stderr}")
+    return float(done.stdout.split()[-1])
