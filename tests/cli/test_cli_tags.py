@@ -135,6 +135,8 @@ def test_curves_are_told_and_drawn(fitted, files, capsys):
     ("arguments", "message"),
     [
         (["tag", "{run}", " "], "no word in it"),
+        (["tag", "{run}", "missing.conllu"], "There is no file missing.conllu"),
+        (["tag", "{run}", "some/where"], "There is no file some/where"),
         (["tag", "{run}", "a b", "--conllu", "--json"], "not both"),
         (["eval", "{run}", "{bad}"], "line 2: 1 field(s)"),
         (["eval", "{run}", "{odd}"], "odd.tsv, line 1: the model has not been trained on"),

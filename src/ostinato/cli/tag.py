@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["tag"]
 
 
+_SUFFIXES = (".conllu", ".gz", ".tsv", ".txt")
+
+
 class Split(str, Enum):
     """Where plain text is cut into words."""
 
@@ -92,6 +95,7 @@ def _sentences(texts: list[str], split: str) -> Iterator[Sentence]:
 
     for text in texts:
         if text != "-" and not Path(text).is_file():
+            _check_no_file(text)
             lines: Iterator[tuple[int, str]] = enumerate(text.splitlines(), start=1)
             name = "text"
         else:
@@ -108,6 +112,15 @@ def _sentences(texts: list[str], split: str) -> Iterator[Sentence]:
                 yield Sentence(cut, name=f"{name}, line {number}")
         if not found:
             raise TagError(f"{name}: there is no word in it. Give a sentence, or name a file.")
+
+
+def _check_no_file(text: str) -> None:
+    """See that what is no file was not meant as one, which would be tagged as a word."""
+    path = Path(text)
+    if not any(sign.isspace() for sign in text) and (
+        len(path.parts) > 1 or path.suffix.lower() in _SUFFIXES
+    ):
+        raise FileNotFoundError(f"There is no file {text}. Check the name.")
 
 
 def _has_columns(path: str) -> bool:
