@@ -350,6 +350,12 @@ def test_questions_that_cannot_be_answered_are_refused(texts, numbers, tmp_path)
         flat.predict(np.zeros((4, 1)))
 
 
+def test_rows_of_one_length_in_training_do_not_bind_a_recurrent_net():
+    rows = [(np.ones((3, 1)) * (k % 2), f"{k % 2}") for k in range(20)]
+    model = Classifier.fit(rows, values=["*"], max_steps=1, baselines=False, **SMALL)
+    assert model.predict(np.zeros((5, 1))) in ("0", "1")
+
+
 def test_labels_are_in_the_order_that_a_person_expects():
     rows = [(f"text {k}", f"{k % 12}") for k in range(60)]
     model = Classifier.fit(rows, max_steps=1, baselines=False, **SMALL)

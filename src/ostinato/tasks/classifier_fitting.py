@@ -175,14 +175,19 @@ def _coder(parts: Parts, settings: ClassifierSettings) -> LabelCoder:
         )
     labels = Vocabulary(sorted(found, key=_natural), unknown=False)
     if rows.width:
-        lengths = rows.inputs.lengths
-        steps = int(lengths[0]) if (lengths == lengths[0]).all() else None
+        # with a cell, rows may be of any length
+        steps = _common_length(rows) if settings.model.cell is None else None
         return LabelCoder(labels, Inputs(0, rows.width, steps), several=rows.several)
     tokenizer = _tokenizer(parts, data)
     ngrams = settings.model.ngrams
     return LabelCoder(
         labels, Inputs(tokenizer.size), tokenizer, several=rows.several, ngrams=ngrams
     )
+
+
+def _common_length(rows: LabelledRows) -> int | None:
+    lengths = rows.inputs.lengths
+    return int(lengths[0]) if (lengths == lengths[0]).all() else None
 
 
 def _tokenizer(parts: Parts, data: ClassifierData) -> Tokenizer:
@@ -289,7 +294,7 @@ def _guesses(
     guesses = {"most_frequent": majority_accuracy(seen, asked)}
     if can_regress():
         some = slice(_REGRESSED)
-        train, test = (_plain(rows, part, coder) for part in (parts.train[some], parts.held_out))
+        train, test = (_plain(rows, part) for part in (parts.train[some], parts.held_out))
         name = "logistic_regression" if rows.width else "tfidf_pairs_regression"
         guesses[name] = regression_accuracy(train, seen[some], test, asked, several=rows.several)
     if plan.settings.model.cell is not None:
@@ -309,10 +314,10 @@ def _targets(parts: Parts, coder: LabelCoder, among: Longs) -> Longs:
     return targets
 
 
-def _plain(rows: LabelledRows, among: Longs, coder: LabelCoder) -> Any:
+def _plain(rows: LabelledRows, among: Longs) -> Any:
     if not rows.width:
         return list(_texts(rows, among))
-    whole = coder.inputs.steps is not None
+    whole = _common_length(rows) is not None
     values = (rows.values(int(row)) for row in among)
     return np.stack([one.ravel() if whole else one.mean(axis=0) for one in values])
 
