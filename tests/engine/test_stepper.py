@@ -85,12 +85,13 @@ def test_most_cells_can_be_prepared():
 @pytest.mark.parametrize("level", ["avx512", "avx2", "sse2"])
 @pytest.mark.parametrize("B", [1, 2, 3])
 def test_all_instruction_sets_give_the_bits_of_their_walk(level, B, monkeypatch):
-    from ostinato.engine import fused, stepper
+    from ostinato.engine import fused, quick, stepper
     from ostinato.engine.llvm.compile import host_target
 
     with contextlib.suppress(ValueError):
         target = host_target(level)
         monkeypatch.setattr(stepper, "host_target", lambda: target)
+        monkeypatch.setattr(quick, "host_target", lambda: target)
         monkeypatch.setattr(fused, "host_target", lambda _="": target)
         make, width, sizes = CELLS["matrices on the right"]
         for layer in (LSTM(I, H), Recurrent(make(), input_size=width, state_sizes=sizes)):

@@ -7,15 +7,12 @@ read where they stand, so that what is written there is seen, by whatever means 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from operator import getitem, is_
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 
-from ostinato.engine import _chosen
 from ostinato.engine.calls import State
 from ostinato.engine.forms import Form, form_of
 from ostinato.engine.fused import threads_for
@@ -24,23 +21,12 @@ from ostinato.engine.llvm.kernel import Kernel
 from ostinato.engine.llvm.onestep import MOST_ROWS, OneStep
 from ostinato.engine.llvm.prepared import Packed, Run, Single
 from ostinato.engine.recurrence import NotFusable, Recurrence
-from ostinato.engine.watch import Watch
+from ostinato.engine.standing import Homes, Standing, Unprepared, is_plain
 
 __all__ = ["Homes", "Stepper", "Unprepared"]
 
-# for each of a cell's parameters, the table that holds it and its name there
-Homes: TypeAlias = Mapping[str, tuple[dict[str, Any], str]]
 
-_dynamo = torch.compiler.is_dynamo_compiling
-_transformed = torch._C._are_functorch_transforms_active
-_autocast = torch.is_autocast_enabled
-
-
-class Unprepared(Exception):  # noqa: N818 - it says what cannot be, not that something broke
-    """These steps go the general way."""
-
-
-class Stepper:
+class Stepper(Standing):
     """Steps a stack of cells and holds their states.
 
     Args:
@@ -62,30 +48,19 @@ class Stepper:
         x: Tensor,
         states: Sequence[State],
     ) -> None:
+        super().__init__(cells, fixed)
         self.shape, self.dtype = x.shape, x.dtype
-        self._watch = Watch(cells)
-        self._tables = [table for table, _ in fixed]
-        self._names = [name for _, name in fixed]
-        self._found: list[Any] = [table[name] for table, name in fixed]
-        self._parameters: list[Tensor] = []
         self.states: list[State] = []
         self._runs: list[tuple[Run, int, int]] = []
-        self._hold: list[Any] = []
-        if not self._allowed():
-            raise Unprepared
+        self._buffers: list[Any] = []
         with torch.inference_mode(False), torch.no_grad():
             for cell, home, state in zip(cells, homes, states, strict=True):
                 x = self._add(cell, home, x, state)
+            self.settle()
         self._like = x
         last, a, _ = self._runs[-1]
         self._runs[-1] = (last, a, 0)
         self._only = last if len(self._runs) == 1 else None
-        # aliases hold the memory, so that an address stands for one tensor alone
-        self._hold.append([parameter.detach() for parameter in self._parameters])
-        self._addresses = [parameter.data_ptr for parameter in self._parameters]
-        self._stood = [address() for address in self._addresses]
-        # a matrix may also be turned round where it stands
-        self._straight = [parameter.is_contiguous for parameter in self._parameters]
 
     # preparing
 
@@ -95,8 +70,8 @@ class Stepper:
         found = form.found
         if isinstance(found, NotFusable) or not _fits(found, x, state):
             raise Unprepared
-        statics = self._statics(cell, home, found)
-        if any(not _plain(value, x.dtype) for value in statics):
+        statics = self.statics(cell, home, found)
+        if any(not is_plain(value, x.dtype) for value in statics):
             raise Unprepared
         rows = x.shape[0]
         kind, index = found.output
@@ -106,63 +81,16 @@ class Stepper:
         held = _prepared(form, cell, statics, state)
         y = torch.empty(rows, width, dtype=x.dtype)
         given = x.data_ptr() if self._runs else 0
-        self._hold += [held, x, y]
+        self._buffers += [held, x, y]
         self._runs.append((held.run, given, y.data_ptr()))
         self.states.append(held.states)
         return y
-
-    def _statics(
-        self, cell: nn.Module, home: Homes | None, found: Recurrence
-    ) -> tuple[Tensor, ...]:
-        """The static tensors, which must be parameters or views of them."""
-        names = found.static.names
-        homes = _own_homes(cell, names) if home is None else home
-        tensors: dict[str, Tensor] = {}
-        for name in names:
-            table, key = homes.get(name, ({}, ""))
-            value = table.get(key)
-            if value is None:
-                raise Unprepared
-            self._tables.append(table)
-            self._names.append(key)
-            self._found.append(value)
-            self._parameters.append(value)
-            tensors[name] = value
-        made = found.static((), tensors)
-        memory = {value.untyped_storage().data_ptr() for value in tensors.values()}
-        if any(value.untyped_storage().data_ptr() not in memory for value in made):
-            # it is computed, and would have to be computed again when a parameter changes
-            raise Unprepared
-        return made
-
-    # stepping
-
-    def _allowed(self) -> bool:
-        return not (
-            _dynamo()
-            or _transformed()
-            or forward_ad._current_level >= 0
-            or _autocast("cpu")
-            or _chosen.get() not in ("auto", "llvm")
-        )
-
-    def _same(self) -> bool:
-        try:
-            here = map(getitem, self._tables, self._names)
-            return (
-                all(map(is_, here, self._found))
-                and [address() for address in self._addresses] == self._stood
-                and False not in [straight() for straight in self._straight]
-                and self._watch.same()
-            )
-        except KeyError:
-            return False
 
     def take(self, x: Tensor) -> Tensor | None:
         """One step: x [B, I] to the output [B, O], or None where it must go the general way."""
         if type(x) is not Tensor or x.dtype is not self.dtype or x.shape != self.shape:
             return None
-        if not x.is_cpu or not self._allowed() or not self._same():
+        if not x.is_cpu or not self.allowed() or not self.same():
             return None
         if not x.is_contiguous():
             x = x.contiguous()
@@ -198,14 +126,9 @@ def _alike(old: Tensor, new: Tensor) -> bool:
     return old.shape == new.shape and old.dtype == new.dtype and new.is_cpu
 
 
-def _plain(value: Any, dtype: torch.dtype) -> bool:
-    kind = type(value) in (Tensor, nn.Parameter)
-    return kind and value.dtype == dtype and value.is_cpu and value.is_contiguous()
-
-
 def _fits(found: Recurrence, x: Tensor, state: State) -> bool:
     plain = found.before is None and found.output[0] != "after"
-    return plain and all(type(part) is Tensor and _plain(part, x.dtype) for part in state)
+    return plain and all(type(part) is Tensor and is_plain(part, x.dtype) for part in state)
 
 
 def _prepared(
@@ -228,16 +151,3 @@ def _prepared(
             raise Unprepared from None
         form.steps[rows] = code
     return Single(code, statics, state)
-
-
-def _own_homes(cell: nn.Module, names: Sequence[str]) -> Homes:
-    homes: dict[str, tuple[dict[str, Any], str]] = {}
-    modules = dict(cell.named_modules())
-    for name in names:
-        path, _, last = name.rpartition(".")
-        # a constant of the cell's forward is in no table
-        owner = modules.get(path)
-        for table in () if owner is None else (owner._parameters, owner._buffers):
-            if last in table:
-                homes[name] = (table, last)
-    return homes

@@ -34,7 +34,8 @@ class Watch:
         self._live = [module.__dict__ for module in modules.values()]
         self._kept = [_as_it_is(attributes) for attributes in self._live]
         # a module that is watched may go
-        self._types = [(weakref.ref(module), type(module)) for module in modules.values()]
+        self._modules = [weakref.ref(module) for module in modules.values()]
+        self._types = [type(module) for module in modules.values()]
 
     def same(self) -> bool:
         """Whether nothing has changed since."""
@@ -44,7 +45,7 @@ class Watch:
         except Exception:
             # a tensor or an array in place of another cannot be asked whether it is the same
             return False
-        return all(type(module()) is kind for module, kind in self._types)
+        return [type(module()) for module in self._modules] == self._types
 
 
 def _as_it_is(attributes: dict[str, Any]) -> dict[str, Any]:

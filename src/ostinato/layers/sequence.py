@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,9 +29,14 @@ from ostinato.layers.states import StateForm
 from ostinato.layers.stream import Stream
 
 if TYPE_CHECKING:
-    from ostinato.engine.stepper import Homes, Stepper
+    from ostinato.engine.quick import Quick
+    from ostinato.engine.standing import Homes
+    from ostinato.engine.stepper import Stepper
 
 __all__ = ["SequenceLayer"]
+
+
+_quick: weakref.WeakKeyDictionary[SequenceLayer, Quick] = weakref.WeakKeyDictionary()
 
 
 class SequenceLayer(nn.Module):
@@ -72,6 +78,10 @@ class SequenceLayer(nn.Module):
         context: Any,
         clamp: Tensor | None,
     ) -> Any:
+        if lengths is None and reset is None and not all_states and context is None:
+            found = None if clamp is not None else self._quickly(x, state)
+            if found is not None:
+                return found
         x, lengths, form = self._enter(x, lengths)
         T, B = x.shape[:2]
         if lengths is not None:
@@ -95,6 +105,52 @@ class SequenceLayer(nn.Module):
             return out, last
         history = [tuple(form.leave_states(part) for part in parts) for parts in history]
         return out, last, self._states.join(history)
+
+    def _quickly(self, x: Any, state: Any) -> tuple[Tensor, Any] | None:
+        """The walk of a single cell over a dense batch, if that has been prepared and still holds.
+
+        What cannot be done in this way is left to the general one, and so are all mistakes.
+        """
+        if torch.compiler.is_compiling() or type(x) is not Tensor or x.dim() != 3:
+            return None
+        form = self._states
+        if self.batch_first or self.bidirectional or len(form.sizes) != 1 or not self._simple():
+            return None
+        if self.checkpoint_every is not None:
+            return None
+        if state is None:
+            if self.initial is not None or not form.zeros:
+                return None
+        elif type(state) is Tensor:
+            state = (state,)
+        elif type(state) is not tuple:
+            return None
+        if state is not None and len(state) != len(form.sizes[0]):
+            return None
+        quick = _quick.get(self)
+        if quick is None or not quick.same():
+            quick = self._prepare(x)
+        found = None if quick is None else quick.walk(x, state)
+        if found is None:
+            return None
+        y, last = found
+        return y, last[0] if len(last) == 1 else last
+
+    def _prepare(self, x: Tensor) -> Quick | None:
+        from ostinato.engine.quick import Quick
+        from ostinato.engine.standing import Unprepared
+
+        if not x.is_floating_point() or x.shape[2] != self.input_size:
+            return None
+        leading = () if self._states.alone else (1,)
+        sizes = self._states.sizes[0]
+        try:
+            quick = Quick(self._cell(0), self._homes(0), self._fixed(), x, sizes, leading)
+        except Unprepared:
+            _quick.pop(self, None)
+            return None
+        _quick[self] = quick
+        return quick
 
     @property
     def _name(self) -> str:

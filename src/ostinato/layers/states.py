@@ -42,6 +42,11 @@ class StateForm:
             for cell in cells
         )
 
+    @property
+    def zeros(self) -> bool:
+        """Whether all cells start from zeros of known widths when nothing else is said."""
+        return all(self._plain) and all(self.sizes)
+
     def first(self, place: int, cell: nn.Module, batch_size: int, like: Tensor) -> State:
         """What one cell starts from when nobody says otherwise."""
         sizes = self.sizes[place]

@@ -21,7 +21,7 @@ from ostinato.layers.shapes import Lengths
 from ostinato.layers.states import StateForm
 
 if TYPE_CHECKING:
-    from ostinato.engine.stepper import Homes
+    from ostinato.engine.standing import Homes
 
 __all__ = ["GRU", "LSTM", "RNN"]
 

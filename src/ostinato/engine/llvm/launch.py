@@ -21,7 +21,7 @@ from ostinato.engine.llvm.pool import pool
 from ostinato.engine.llvm.sharing import sharing
 from ostinato.engine.second import gradients
 
-__all__ = ["Job", "run"]
+__all__ = ["Job", "after", "run"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class _Forward:
     def __init__(self, plan: Plan, inputs: Sequence[Tensor], statics: Sequence[Tensor]) -> None:
         self.plan, self.kernel = plan, plan.kernel
         self.words: NDArray[np.int64] = plan.words.copy()
+        self.address = self.words.ctypes.data
         self.slots = plan.slots
         self.span = [plan.slots[name] for name in ("T", "first", "last")]
         # the frame holds addresses; these hold what is there
@@ -94,7 +95,7 @@ class _Forward:
         self.words[steps] = whole
 
     def call(self, name: str) -> None:
-        self.kernel.library.functions[name](self.words.ctypes.data, self.plan.threads)
+        self.kernel.library.functions[name](self.address, self.plan.threads)
 
     def run(self, state: Sequence[Tensor]) -> None:
         plan, kernel = self.plan, self.kernel
@@ -208,8 +209,9 @@ class _Walk(torch.autograd.Function):
         ctx.job, ctx.last, ctx.counts, ctx.run = job, last, counts, run
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
-        B = job.layout.batch
-        sequences = [run.sequences[i][B:] for i in job.wanted]
+        B, N = job.layout.batch, job.layout.rows
+        widths = {i: job.kernel.program.states[i] for i in job.wanted}
+        sequences = [after(run.sequences[i], B * w, (N, w)) for i, w in widths.items()]
         # aliases, which share the counter of changes: the outputs themselves would hold this node
         ctx.kept = [kept.detach() for kept in (*sequences, *run.emits)]
         ctx.versions = [kept._version for kept in ctx.kept]
@@ -239,6 +241,14 @@ class _Walk(torch.autograd.Function):
             ctx.run.release()
             ctx.run = ctx.kept = ctx.versions = None
         return None, None, None, *found
+
+
+def after(whole: Tensor, first: int, shape: tuple[int, ...]) -> Tensor:
+    """Elements from one on, and no view: autograd forbids to change views a function returns."""
+    stride = [1] * len(shape)
+    for n in range(len(shape) - 1, 0, -1):
+        stride[n - 1] = stride[n] * shape[n]
+    return whole.new_empty(0).set_(whole.untyped_storage(), first, shape, stride)
 
 
 class _Backward:

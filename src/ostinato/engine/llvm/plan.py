@@ -175,6 +175,14 @@ class Plan:
         self.alias = [(self.slots[d], self.slots[r]) for d, r in kernel.alias.items()]
         self.alias_sizes = self._records(kernel.alias, N)
 
+    @property
+    def bytes(self) -> int:
+        """Size of all buffers of one call."""
+        areas = [self.work, self.packs]
+        if self.kernel.backward is not None:
+            areas += [self.back_work, self.back_packs]
+        return sum(area.size for area in areas) * self.kernel.module.bytes
+
     def share(self, words: NDArray[np.int64]) -> bool:
         """Enter whether the threads share units in the walk that comes next."""
         shared = self.shareable and sharing.allowed()
