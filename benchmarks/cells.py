@@ -22,6 +22,7 @@ from measure import Pace, machine
 from peak import Peak
 from peers import missing
 from processes import long_rows, memory_rows, start_rows
+from products import product_rows
 from report import Row, print_machine, print_rows, write_json
 from segments import segment_rows
 from subjects import SHAPES, SUBJECTS, Shape
@@ -35,6 +36,7 @@ SECTIONS: dict[str, Callable[[Pace, bool], Iterator[Row]]] = {
     "start": start_rows,
     "memory": memory_rows,
     "segments": segment_rows,
+    "products": product_rows,
     "long": long_rows,
 }
 

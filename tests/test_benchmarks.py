@@ -94,6 +94,29 @@ def test_segments_are_held_to_the_whole_walk_in_time_and_memory(bench, monkeypat
     assert "differ" in rows[1].wrong
 
 
+# torch.func itself uses it
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_products_are_held_to_the_reference_before_they_are_timed(bench, monkeypatch):
+    products, measure = bench("products"), bench("measure")
+    pace = measure.Pace(2, 1, 0.001)
+    with ostinato.engine("auto"):
+        rows = list(products.product_rows(pace, quick=True))
+    assert {row.what for row in rows} == {
+        f"{kind}, {deed}" for kind in ("RNN", "LSTM") for deed in ("product", "product alone")
+    }
+    for row in rows:
+        assert not row.wrong
+        assert row.figure == row.times[row.what.split(", ")[1]] / row.times["gradient"]
+    curved = products.Problem._curved
+    monkeypatch.setattr(
+        products.Problem, "_curved", lambda self: curved(self) * (1 + (self.x.dtype.itemsize == 4))
+    )
+    with ostinato.engine("auto"):
+        rows = list(products.product_rows(pace, quick=True))
+    assert [row.figure for row in rows] == [None, None]
+    assert all(row.wrong.startswith("product: ") for row in rows)
+
+
 def test_what_silently_became_the_slow_path_has_no_speed(bench):
     subjects, whole = bench("subjects"), bench("whole")
 
