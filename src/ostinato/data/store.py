@@ -16,6 +16,8 @@ __all__ = ["RowStore", "RowWriter"]
 
 # bytes of a row that are kept in memory until they are written
 _BUFFER = 1 << 22
+# what an array takes besides its entries
+_EACH = 128
 
 
 class RowStore:
@@ -106,7 +108,7 @@ class RowWriter:
             raise ValueError(f"RowWriter: a step is {self.tail}, got a row {array.shape}.")
         self._lengths.append(len(array))
         self._waiting.append(array)
-        self._bytes += array.nbytes
+        self._bytes += array.nbytes + _EACH
         if self._bytes >= _BUFFER:
             self._flush()
 

@@ -23,11 +23,14 @@ from ostinato.data.words import WordTokenizer
 from ostinato.layers.ngrams import ngram_buckets
 from ostinato.tasks.classifier_network import Inputs, LabelBatch
 
-__all__ = ["LabelCoder", "LabelledRows", "Words"]
+__all__ = ["LabelCoder", "LabelledRows", "Words", "pieces"]
 
 Longs = NDArray[np.int64]
 
 _NONE = np.zeros(0, dtype=np.int64)
+
+# steps that are counted at a time
+_PIECE = 1 << 20
 
 
 class LabelCoder:
@@ -299,8 +302,8 @@ class LabelledRows:
     def label_counts(self, rows: Longs) -> Longs:
         """In how many of the rows each label stands, [K]."""
         counts = np.zeros(len(self.labels), dtype=np.int64)
-        for row in rows:
-            counts[self.label_rows[int(row)]] += 1
+        for some in pieces(self.label_rows, rows):
+            counts += np.bincount(some, minlength=len(self.labels))
         return counts
 
     def fingerprint(self) -> Iterator[bytes]:
@@ -310,6 +313,22 @@ class LabelledRows:
             yield store.offsets.tobytes()
             for k in range(0, len(store.values), 1 << 20):
                 yield store.values[k : k + (1 << 20)].tobytes()
+
+
+def pieces(store: RowStore, rows: Longs) -> Iterator[NDArray[Any]]:
+    """The steps of some rows, one row after the other, many at a time."""
+    wanted = np.zeros(len(store), dtype=bool)
+    wanted[rows] = True
+    offsets = store.offsets
+    first = 0
+    while first < len(store):
+        # at least a row, and about so many steps
+        last = int(np.searchsorted(offsets, offsets[first] + _PIECE))
+        last = min(max(last, first + 1), len(store))
+        kept = np.repeat(wanted[first:last], np.diff(offsets[first : last + 1]))
+        if kept.any():
+            yield store.values[offsets[first] : offsets[last]][kept]
+        first = last
 
 
 def _bytes(text: str) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ from ostinato.data.tables import LabelledSource, read_rows
 from ostinato.data.tokenizers import CharTokenizer, Tokenizer, fit_tokenizer
 from ostinato.data.vocabulary import Vocabulary
 from ostinato.data.words import WordTokenizer
-from ostinato.tasks.classifier_data import LabelCoder, LabelledRows, Words
+from ostinato.tasks.classifier_data import LabelCoder, LabelledRows, Words, pieces
 from ostinato.tasks.classifier_network import Inputs, LabelBatch
 from ostinato.tasks.classifier_settings import ClassifierData, ClassifierSettings
 from ostinato.tasks.task import Plan, Prepared, digest_of, first_weights, rebuilt
@@ -264,17 +264,15 @@ def _use_vectors(model: Classifier, plan: Plan) -> None:
 
 def _moments(rows: LabelledRows, among: Longs) -> tuple[NDArray[Any], NDArray[Any]]:
     # the mean first, then what is around it, so that large numbers keep their digits
-    steps = 0
+    steps = int(rows.inputs.lengths[among].sum())
     total = np.zeros(rows.width)
-    for row in among:
-        values = rows.values(int(row))
+    for values in pieces(rows.inputs, among):
         total += values.sum(axis=0, dtype=np.float64)
-        steps += len(values)
-    mean = total / max(steps, 1)
+    mean = total / steps
     squares = np.zeros(rows.width)
-    for row in among:
-        squares += np.square(rows.values(int(row)) - mean).sum(axis=0)
-    deviation = np.sqrt(squares / max(steps, 1))
+    for values in pieces(rows.inputs, among):
+        squares += np.square(values - mean).sum(axis=0)
+    deviation = np.sqrt(squares / steps)
     # what never changes says nothing, and is not to be divided by nothing
     deviation[deviation < 1e-12 * np.maximum(np.abs(mean), 1)] = 1
     return mean, deviation
