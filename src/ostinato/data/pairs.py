@@ -5,17 +5,14 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from itertools import zip_longest
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import TypeAlias
 
 __all__ = ["PairError", "PairSource", "Pairs", "read_lines", "read_pairs"]
 
 # two aligned files, a file of two columns, or the pairs themselves
-PairSource: TypeAlias = (
-    "str | Path | Sequence[str | Path] | Sequence[tuple[str, str]] | Sequence[Sequence[str]] | Pairs"
-)
+PairSource: TypeAlias = "str | Path | Sequence[str | Path] | Sequence[Sequence[str]] | Pairs"
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -84,9 +81,7 @@ class Pairs:
         return f"{files[0]}, line {line}: the {side}" if files else f"Pair {line}: the {side}"
 
 
-def read_pairs(
-    source: PairSource, *, encoding: str = "utf-8", skip_empty: bool = False
-) -> Pairs:
+def read_pairs(source: PairSource, *, encoding: str = "utf-8", skip_empty: bool = False) -> Pairs:
     r"""Pairs of lines, as a stream.
 
     Args:
@@ -140,8 +135,7 @@ def read_lines(path: str | Path, *, encoding: str = "utf-8") -> Iterator[str]:
         raise FileNotFoundError(f"{path} does not exist, or is no file. Name a file of lines.")
     with path.open("rb") as file:
         zipped = file.read(2) == _GZIP_MAGIC
-    with ExitStack() as stack:
-        raw: IO[bytes] = stack.enter_context(gzip.open(path) if zipped else path.open("rb"))  # type: ignore[assignment]
+    with gzip.open(path) if zipped else path.open("rb") as raw:
         yield from _decoded(raw, path, encoding)
 
 

@@ -48,7 +48,9 @@ class Attention(nn.Module):
         memory_size: M, width of a step of the memory.
 
     Shapes: memory [S, B, M]; queries [T, B, Q] -> contexts [T, B, M], weights [T, B, S]; of one
-    step, [B, Q] -> [B, M], [B, S]. Padding has the weight 0; where all is padding, the context is 0.
+    step, [B, Q] -> [B, M], [B, S]. Of one step, each row may also ask n times, one after the other:
+    [B*n, Q] -> [B*n, M], [B*n, S]. Padding has the weight 0; where all is padding, so is
+    the context.
 
     Example:
         >>> attend = AdditiveAttention(4, 6)
@@ -91,7 +93,8 @@ class Attention(nn.Module):
     def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Contexts and weights; see Shapes."""
         single = queries.dim() == 2
-        asked = queries.unsqueeze(1) if single else queries.transpose(0, 1)
+        B = len(memory.values)
+        asked = queries.view(B, -1, self.query_size) if single else queries.transpose(0, 1)
         scores = self._scores(asked, memory.keys)
         valid = memory.valid.unsqueeze(1)
         # not minus infinity: a row without any step would become NaN
@@ -99,7 +102,7 @@ class Attention(nn.Module):
         weights = torch.softmax(scores, dim=-1) * valid
         contexts = weights @ memory.values
         if single:
-            return contexts.squeeze(1), weights.squeeze(1)
+            return contexts.flatten(0, 1), weights.flatten(0, 1)
         return contexts.transpose(0, 1), weights.transpose(0, 1)
 
     def _keys(self, values: Tensor) -> Tensor:
@@ -172,7 +175,8 @@ class AdditiveAttention(Attention):
         memory_size: M, width of a step of the memory.
         size: K, width of the sum; Q unless given.
 
-    Shapes: see `Attention`. Parameters: query.weight [K, Q], key.weight [K, M], score.weight [1, K].
+    Shapes: see `Attention`. Parameters: query.weight [K, Q], key.weight [K, M], score.weight
+    [1, K].
     """
 
     def __init__(self, query_size: int, memory_size: int, size: int | None = None) -> None:

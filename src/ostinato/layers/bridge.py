@@ -21,8 +21,8 @@ class Bridge(InitialState):
     from two directions, a layer of the decoder starts from s = tanh(W [all states of the encoder's
     layer] + b); Bahdanau et al. (2015, arXiv:1409.0473, appendix A.2.2) start from the backward
     direction's alone, without b. A decoder that is deeper than its encoder goes on with the
-    encoder's last layer; of a deeper encoder, the last layers count. A state of width 1 beside wider
-    ones is taken for a clock, and starts from 0.
+    encoder's last layer; of a deeper encoder, the last layers count. A state of width 1 beside
+    wider ones is taken for a clock, and starts from 0.
 
     The context of the call is the encoder's last state, as `states_by_cell` gives it.
 

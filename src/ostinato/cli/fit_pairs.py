@@ -1,0 +1,117 @@
+"""`ostinato fit pairs`: from pairs of lines to a translator."""
+
+from __future__ import annotations
+
+import shlex
+from enum import Enum
+from typing import Annotated, Any
+
+import typer
+
+from ostinato.cli.fitting import FitOptions, fit_command, run_fit, show_training
+from ostinato.cli.output import say, say_table
+
+__all__ = ["pairs", "show_translation_score"]
+
+
+class Attention(str, Enum):
+    """How the decoder looks at the source."""
+
+    dot = "dot"
+    general = "general"
+    concat = "concat"
+    additive = "additive"
+    none = "none"
+
+
+class Tokens(str, Enum):
+    """What one step of the network reads."""
+
+    char = "char"
+    word = "word"
+    subword = "subword"
+
+
+_TOKENS = {"char": "characters", "word": "words", "subword": "subwords"}
+
+
+@fit_command
+def pairs(
+    shared: FitOptions,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE TARGET",
+            help="Two aligned files (line k of one belongs to line k of the other), or one with "
+            "two columns separated by a tab; plain or gz.",
+            show_default=False,
+        ),
+    ] = None,
+    validation: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Pairs that decide which weights are best; two aligned files: give it twice. "
+            "\\[default: a part of the training pairs]",
+            show_default=False,
+        ),
+    ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Pairs to be scored on, likewise. \\[default: the last training pairs]",
+            show_default=False,
+        ),
+    ] = None,
+    tokens: Annotated[
+        Tokens | None, typer.Option(help="What one step reads.", show_default=False)
+    ] = None,
+    attention: Annotated[
+        Attention | None,
+        typer.Option(help="How the decoder looks at the source.", show_default=False),
+    ] = None,
+) -> None:
+    """Fit a translator to pairs of lines, and score it."""
+    files = files or []
+    named = {"validation": validation, "test": test}
+    given: dict[str, Any] = {name: paths for name, paths in named.items() if paths}
+    words = [word for name in given for path in given[name] for word in (f"--{name}", path)]
+    run_fit(
+        "translator",
+        files,
+        shared,
+        {
+            "data": {"tokens": _TOKENS[tokens.value] if tokens else None},
+            # "none" is TOML's word for it, too
+            "model": {"attention": attention.value if attention else None},
+        },
+        _report,
+        usage="ostinato fit pairs SOURCE TARGET",
+        again=f"ostinato fit pairs {shlex.join([*files, *words])}",
+        following='ostinato translate {run} "..."',
+        **given,
+    )
+
+
+def _report(model: Any) -> None:
+    figures = model.figures
+    show_training(figures, "target tokens")
+    if "held_out" not in figures:
+        say("Nothing was held out, so there is no score.")
+        return
+    score = figures["held_out"]
+    say(f"Test part of {score['lines']:,} lines, BLEU:")
+    guesses = {**figures.get("baselines", {}), "this model": score["bleu"]}
+    ranked = sorted(guesses.items(), key=lambda entry: entry[1])
+    say_table([("  " + name.replace("_", " "), f"{bleu:.2f}") for name, bleu in ranked])
+    show_translation_score(score)
+
+
+def show_translation_score(score: dict[str, Any]) -> None:
+    """A translator's score, and how it was counted."""
+    parts = [
+        f"BLEU {score['bleu']:.2f} and chrF {score['chrf']:.2f} of {score['lines']:,} lines",
+        f"{score['length_ratio']:.3f} times as long as the references",
+        f"{score['nats_per_token']:.4f} nats per token of theirs",
+    ]
+    say("This model: " + ", ".join(parts))
+    say(f"BLEU signature: {score['signature']}")

@@ -1,0 +1,162 @@
+"""Settings of a translator: what a token is, what the network is, how it is trained.
+
+They are read and written without importing torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ostinato.tasks.task_settings import StackSettings, TaskSettings, check
+from ostinato.training.config import TrainingConfig
+
+__all__ = ["PairSettings", "TranslatorModelSettings", "TranslatorSettings"]
+
+TOKENS = ("subwords", "words", "characters")
+ATTENTIONS = (None, "dot", "general", "concat", "additive")
+PLACES = ("after", "between", "feeding", "before")
+DECAYS = (None, "linear", "exponential", "sigmoid")
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    """From pairs of lines to batches.
+
+    Attributes:
+        tokens: "subwords", "words" or "characters".
+        vocabulary_size: tokens at most, of each side, or of both together if `joint`; None: 6000
+            subwords, all words or characters.
+        min_count: what is rarer in the training text gets no token of its own; None: 1, of
+            subwords 2.
+        joint: one vocabulary for both sides, and one vector for a token on either side.
+        lower: words in lower case.
+        split: where words are cut: "punctuation" or "blanks".
+        encoding: how the bytes of files spell characters.
+        skip_empty: leave out pairs of which one side is empty; else they are an error.
+        max_length: longer pairs (in tokens, of either side) are not trained on.
+        held_out: share of the pairs, the last ones, that is kept for the final score.
+        validation: share of the pairs, those before the held-out ones, that decides which weights
+            are best.
+        batch_size: pairs in a batch, at most.
+        batch_tokens: target tokens in a batch, padding among them, at most.
+    """
+
+    tokens: str = "subwords"
+    vocabulary_size: int | None = None
+    min_count: int | None = None
+    joint: bool = True
+    lower: bool = False
+    split: str = "punctuation"
+    encoding: str = "utf-8"
+    skip_empty: bool = False
+    max_length: int = 100
+    held_out: float = 0.05
+    validation: float = 0.05
+    batch_size: int = 64
+    batch_tokens: int = 2000
+
+    def __post_init__(self) -> None:
+        check(self.tokens in TOKENS, "tokens", self.tokens, f"one of {', '.join(TOKENS)}")
+        for name in ("max_length", "batch_size", "batch_tokens"):
+            check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in ("held_out", "validation"):
+            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
+        both = self.held_out + self.validation
+        check(both < 1, "held_out + validation", both, "below 1, or nothing is left to train on")
+
+
+@dataclass(frozen=True)
+class TranslatorModelSettings(StackSettings):
+    """The network; `ostinato.tasks.stack.StackSettings` tells what it shares with other tasks.
+
+    Cell, widths and regularisers hold for encoder and decoder alike, unless told apart.
+
+    Attributes:
+        hidden_size: H, width of each decoder layer.
+        num_layers: L, of the decoder.
+        encoder_cell: None: that of the decoder.
+        encoder_size: width of each encoder layer in each of its two directions; None: H.
+        encoder_layers: None: L.
+        embedding_size: E, width of the tokens' vectors, and of what the readout reads.
+        attention: how the decoder scores the steps of the source: "dot", "general" or "concat"
+            (Luong), "additive" (Bahdanau), or None: it knows the source by its first state alone.
+        attention_place: where it does so:
+            "after": each output of the top layer asks (Luong); the walk runs without a break.
+            "between": each output of the first layer asks, and the layers above read what was
+            found; both walks run without a break. It needs two layers.
+            "feeding": as "after", and each step also reads what the step before found (Luong's
+            input feeding); the walk is a loop over steps.
+            "before": the output of the step before asks, and the step reads what was found
+            (Bahdanau); the walk is a loop over steps.
+        embedding_dropout: share of the embedding's outputs that is dropped.
+        encoder_dropout: share of the encoder's outputs that is dropped.
+        output_dropout: share dropped before the readout.
+        tied: the readout shares the target embedding's vectors.
+        label_smoothing: share of the target's probability that is spread over all tokens.
+        sampling: how the share of true tokens among the decoder's inputs falls while training
+            (scheduled sampling): "linear", "exponential" or "sigmoid", and the walk is a loop over
+            steps; None: it stays 1.
+        sampling_rate: k of the decay; see `ostinato.tasks.translator_sampling`.
+        sampling_floor: the least share of true tokens.
+
+    In a loop over steps, recurrent_dropout and weight_drop are drawn anew at each step.
+    """
+
+    hidden_size: int = 256
+    encoder_cell: str | None = None
+    encoder_size: int | None = None
+    encoder_layers: int | None = None
+    embedding_size: int = 256
+    attention: str | None = "additive"
+    attention_place: str = "after"
+    embedding_dropout: float = 0.3
+    encoder_dropout: float = 0.0
+    output_dropout: float = 0.3
+    tied: bool = True
+    label_smoothing: float = 0.1
+    sampling: str | None = None
+    sampling_rate: float = 1000.0
+    sampling_floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choices: dict[str, tuple[str | None, ...]] = {
+            "attention": ATTENTIONS,
+            "attention_place": PLACES,
+            "sampling": DECAYS,
+        }
+        for name, known in choices.items():
+            value = getattr(self, name)
+            check(value in known, name, value, f"one of {', '.join(map(str, known))}")
+        for name in ("embedding_size", "encoder_size", "encoder_layers"):
+            value = getattr(self, name)
+            check(value is None or value >= 1, name, value, "at least 1")
+        shares = ("embedding_dropout", "encoder_dropout", "output_dropout", "label_smoothing")
+        for name in shares:
+            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
+        check(
+            0 <= self.sampling_floor <= 1, "sampling_floor", self.sampling_floor, "a share, in 0..1"
+        )
+        if self.attention is not None and self.attention_place == "between":
+            check(self.num_layers >= 2, "num_layers", self.num_layers, '2 or more for "between"')
+
+
+@dataclass(frozen=True)
+class TranslatorSettings(TaskSettings):
+    """All settings of a translator, by section; see `TaskSettings` for what can be done with them.
+
+    Example:
+        >>> TranslatorSettings().changed(attention="dot", lr=1e-3).model.attention
+        'dot'
+    """
+
+    TASK: ClassVar[str] = "translator"
+
+    data: PairSettings = field(default_factory=PairSettings)
+    model: TranslatorModelSettings = field(default_factory=TranslatorModelSettings)
+    training: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(
+            optimizer="adam", lr=1e-3, weight_decay=0.0, warmup_steps=200, final_lr=0.05, ema=0.999
+        )
+    )
