@@ -43,6 +43,13 @@ def test_epochs_differ_and_come_again_from_the_same_seed():
     assert list(first.epoch(0)) == list(first.epoch(0))
 
 
+def test_every_epoch_has_as_many_batches():
+    lengths = np.random.default_rng(0).integers(1, 50, 20_000)
+    batches = numbers(lengths, batch_size=40, max_steps=800, shuffle=True)
+    assert len({len(batches._draw(number)) for number in range(6)}) > 1
+    assert {len(batches.epoch(number)) for number in range(6)} == {len(batches)}
+
+
 def test_little_of_a_batch_is_padding():
     # sentences: most short, a few long
     lengths = np.random.default_rng(0).geometric(0.06, 5000)

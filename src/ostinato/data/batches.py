@@ -24,7 +24,8 @@ class LengthBatches(Generic[Batch]):
     """Walk over rows in batches of like length; lengths are passed on, nothing is packed.
 
     Shuffled, each epoch draws an order of all rows, sorts pools of some batches by length, cuts
-    them, and draws an order of the batches. An epoch's batches depend on seed and number alone.
+    them, and draws an order of the batches. An epoch's batches depend on seed and number alone, and
+    each epoch has as many.
 
     Args:
         lengths: steps of each row, [N]; an array or memory map.
@@ -67,6 +68,7 @@ class LengthBatches(Generic[Batch]):
         self.seed = seed
         self._rank, self._world = 0, 1
         self._last: tuple[int, list[Indices]] | None = None
+        self._batches: int | None = None
 
     def epoch(self, number: int) -> Sequence[Batch]:
         """The batches of one epoch, each made when it is asked for."""
@@ -94,8 +96,19 @@ class LengthBatches(Generic[Batch]):
     def _rows(self, number: int) -> list[Indices]:
         number = number if self.shuffle else 0
         if self._last is None or self._last[0] != number:
-            self._last = number, self._share(self._draw(number))
+            batches = self._draw(number)
+            if self.shuffle and self.max_steps is not None:
+                batches = _split_up(batches, self._count())
+            self._last = number, self._share(batches)
         return self._last[1]
+
+    def _count(self) -> int:
+        # draws that are cut by steps differ a little in number, and whoever counts the batches of
+        # an epoch (to validate at its end) counts those of the first
+        if self._batches is None:
+            drawn = len(self._draw(0))
+            self._batches = drawn if drawn < _POOL else drawn + 1 + drawn // 50
+        return self._batches
 
     def _draw(self, number: int) -> list[Indices]:
         if not self.shuffle:
@@ -127,6 +140,19 @@ class LengthBatches(Generic[Batch]):
         whole = -(-len(batches) // self._world) * self._world
         filled = batches + batches[: whole - len(batches)]
         return filled[self._rank :: self._world]
+
+
+def _split_up(batches: list[Indices], count: int) -> list[Indices]:
+    """The same rows in so many batches, if there are fewer: the fullest are halved."""
+    batches = list(batches)
+    while len(batches) < count:
+        fullest = max(range(len(batches)), key=lambda k: len(batches[k]))
+        rows = batches[fullest]
+        if len(rows) < 2:
+            break
+        half = (len(rows) + 1) // 2
+        batches[fullest : fullest + 1] = [rows[:half], rows[half:]]
+    return batches
 
 
 class _Epoch(Sequence[Batch]):
