@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from ostinato.layers.accelerate import accelerate
     from ostinato.layers.recurrent import Recurrent
     from ostinato.layers.torch_like import GRU, LSTM, RNN
+    from ostinato.tasks.captioner import Captioner
     from ostinato.tasks.classifier import Classifier
     from ostinato.tasks.composer import Composer
     from ostinato.tasks.forecaster import Forecaster
     from ostinato.tasks.language_model import LanguageModel
     from ostinato.tasks.registry import load
     from ostinato.tasks.tagger import Tagger
+    from ostinato.tasks.translator import Translator
 
 __version__ = "0.1.0"
 
@@ -38,9 +40,11 @@ _HOMES = {
     "GRU": "ostinato.layers.torch_like",
     "Composer": "ostinato.tasks.composer",
     "Forecaster": "ostinato.tasks.forecaster",
+    "Captioner": "ostinato.tasks.captioner",
     "Classifier": "ostinato.tasks.classifier",
     "LanguageModel": "ostinato.tasks.language_model",
     "Tagger": "ostinato.tasks.tagger",
+    "Translator": "ostinato.tasks.translator",
     "load": "ostinato.tasks.registry",
 }
 

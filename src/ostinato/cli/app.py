@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli import ask, classify, compose, curves, data, demo, embed, fit, forecast, tag
+from ostinato.cli import (
+    ask,
+    caption,
+    classify,
+    compose,
+    curves,
+    data,
+    demo,
+    embed,
+    fit,
+    forecast,
+    tag,
+    translate,
+)
 
 __all__ = ["app"]
 
@@ -25,6 +38,8 @@ app.command("curves")(curves.curves)
 app.command("generate")(ask.generate)
 app.command("tag")(tag.tag)
 app.command("classify")(classify.classify)
+app.command("translate")(translate.translate)
+app.command("caption")(caption.caption)
 app.command("compose")(compose.compose)
 app.command("forecast")(forecast.forecast)
 app.command("backtest")(forecast.backtest)

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from ostinato.cli.fit_captions import captions
 from ostinato.cli.fit_labels import labels
 from ostinato.cli.fit_music import music
+from ostinato.cli.fit_pairs import pairs
 from ostinato.cli.fit_series import series
 from ostinato.cli.fit_tags import tags
 from ostinato.cli.fitting import FitOptions, fit_command, run_fit
@@ -75,6 +77,8 @@ def _report(model: Any) -> None:
 
 
 app.command("labels")(labels)
+app.command("captions")(captions)
 app.command("music")(music)
 app.command("series")(series)
 app.command("tags")(tags)
+app.command("pairs")(pairs)

@@ -16,7 +16,9 @@ __all__ = ["draw_score", "draws", "following", "show_task_score"]
 # task -> what says its score: a function of the score
 _SHOWN = {
     "tagger": "ostinato.cli.fit_tags:show_tag_score",
+    "translator": "ostinato.cli.fit_pairs:show_translation_score",
     "classifier": "ostinato.cli.fit_labels:show_label_score",
+    "captioner": "ostinato.cli.fit_captions:show_caption_score",
 }
 
 # task -> what draws its score: a function of (score, path)
@@ -30,6 +32,8 @@ _NEXT = {
     "language_model": "ostinato generate {run}",
     "tagger": 'ostinato tag {run} "Time flies ."',
     "classifier": "ostinato classify {run} FILE",
+    "captioner": "ostinato caption {run} FILE",
+    "translator": 'ostinato translate {run} "..."',
     "composer": "ostinato compose {run} --out tune.mid",
 }
 

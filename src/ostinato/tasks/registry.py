@@ -16,6 +16,10 @@ TASKS = {
         "ostinato.tasks.language_model:LanguageModel",
         "ostinato.tasks.settings:LanguageModelSettings",
     ),
+    "captioner": (
+        "ostinato.tasks.captioner:Captioner",
+        "ostinato.tasks.captioner_settings:CaptionerSettings",
+    ),
     "classifier": (
         "ostinato.tasks.classifier:Classifier",
         "ostinato.tasks.classifier_settings:ClassifierSettings",

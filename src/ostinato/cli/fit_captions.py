@@ -1,0 +1,110 @@
+"""`ostinato fit captions`: from vectors with texts to a captioner."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from ostinato.cli.fitting import FitOptions, fit_command, run_fit, show_training
+from ostinato.cli.output import say, say_table
+
+__all__ = ["captions", "show_caption_score"]
+
+_TOKENS = {"char": "characters", "word": "words", "subword": "subwords"}
+
+
+@fit_command
+def captions(
+    shared: FitOptions,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE...",
+            help="Vectors with texts: Parquet, NPZ, CSV or JSON lines.",
+            show_default=False,
+        ),
+    ] = None,
+    validation: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="File that decides which weights are best. \\[default: a tenth of the rows]",
+            show_default=False,
+        ),
+    ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="File to be scored on. \\[default: a tenth of the rows]", show_default=False
+        ),
+    ] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='Column or array of the vectors, or columns of numbers ("p*" for all like it). '
+            "May be repeated.",
+            show_default="vector",
+        ),
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Column or array of the texts.", show_default="text")
+    ] = None,
+    tokens: Annotated[
+        str | None, typer.Option(help="A text's steps: char, word or subword.", show_default="char")
+    ] = None,
+    feed: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the vector enters: start, every (step) or both.", show_default="start"
+        ),
+    ] = None,
+) -> None:
+    """Fit a captioner, which writes a text for a vector, and score it."""
+    files = files or []
+    if tokens is not None and tokens not in (*_TOKENS, *_TOKENS.values()):
+        raise typer.BadParameter(
+            f"it is char, word or subword, not {tokens}.", param_hint="--tokens"
+        )
+    named = {"validation": validation, "test": test}
+    given: dict[str, Any] = {name: paths for name, paths in named.items() if paths}
+    words = [word for name in given for path in given[name] for word in (f"--{name}", path)]
+    data = {
+        "values": values or None,
+        "text": text,
+        "tokens": None if tokens is None else _TOKENS.get(tokens, tokens),
+    }
+    run_fit(
+        "captioner",
+        files,
+        shared,
+        {"data": data, "model": {"feed": feed}},
+        _report,
+        usage="ostinato fit captions FILE",
+        again=f"ostinato fit captions {shlex.join([*files, *words])}",
+        following="ostinato caption {run} FILE",
+        **given,
+    )
+
+
+def _report(model: Any) -> None:
+    figures = model.figures
+    show_training(figures, model.settings.data.tokens)
+    if "held_out" not in figures:
+        say("Nothing was held out, so there is no score.")
+        return
+    score = figures["held_out"]
+    say(f"Held-out part of {score['rows']:,} rows, written to the letter:")
+    ranked = {**figures.get("baselines", {}), "this model": score["exact"]}
+    order = sorted(ranked.items(), key=lambda entry: entry[1])
+    say_table([("  " + name.replace("_", " "), f"{share:.2%}") for name, share in order])
+    show_caption_score(score)
+
+
+def show_caption_score(score: Mapping[str, Any]) -> None:
+    """A captioner's score in a line."""
+    say(
+        f"This model: {score['exact']:.2%} of {score['rows']:,} texts exact, "
+        f"{score['token_accuracy']:.2%} of the tokens, {score['nats_per_token']:.4f} nats per token"
+    )
