@@ -159,3 +159,12 @@ def test_a_text_longer_than_a_block_is_read_whole(tmp_path, monkeypatch):
     assert len(parts) > 5
     assert [one for part in parts for one in part.inputs][19] == "a text, number 19"
     assert parts[-1].where(len(parts[-1].inputs) - 1) == f"{path}, line 21"
+
+
+def test_line_breaks_in_quotes_do_not_end_a_block(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv"
+    texts = [f"a text,\nof {k} lines\n\nor so" for k in range(12)]
+    pl.DataFrame({"text": texts, "label": ["x"] * 12}).write_csv(path)
+    for size in (10, 11, 12, 13, 60):
+        monkeypatch.setattr("ostinato.data.columns._BLOCK_BYTES", size)
+        assert everything(path)[0] == texts

@@ -28,6 +28,7 @@ TableSource: TypeAlias = (
 
 _BLOCK_BYTES = 1 << 23
 _BLOCK_ROWS = 1 << 17
+_LONGEST_FIELD = 1 << 23
 _SEPARATORS = (",", ";", "\t", "|")
 _GZIP_MAGIC = b"\x1f\x8b"
 _PARQUET_MAGIC = b"PAR1"
@@ -181,6 +182,7 @@ def _csv_blocks(file: IO[bytes] | gzip.GzipFile, name: str) -> Iterator[Block]:
     while True:
         rows = file.read(_BLOCK_BYTES)
         rows += file.readline()
+        rows += _rest_of_quotes(file, rows)
         if not rows and line > before + 1:
             return
         lines = rows.count(b"\n") + (0 if rows.endswith(b"\n") or not rows else 1)
@@ -190,6 +192,17 @@ def _csv_blocks(file: IO[bytes] | gzip.GzipFile, name: str) -> Iterator[Block]:
         line += lines
         if not rows:
             return
+
+
+def _rest_of_quotes(file: IO[bytes] | gzip.GzipFile, rows: bytes) -> bytes:
+    """The lines in which a field in quotes goes on that a block of rows ends in."""
+    open_quote, rest, size = rows.count(b'"') % 2, [], 0
+    # a single quote that nothing closes must not draw the whole file into memory
+    while open_quote and size < _LONGEST_FIELD and (more := file.readline()):
+        rest.append(more)
+        size += len(more)
+        open_quote ^= more.count(b'"') % 2
+    return b"".join(rest)
 
 
 def _parse(header: bytes, rows: bytes, separator: str, name: str, line: int) -> pl.DataFrame:
