@@ -52,6 +52,14 @@ def test_the_three_parts_are_told_apart():
     assert "log_softmax" in str(found)
 
 
+def test_the_tangent_has_as_many_products_in_its_walk_as_the_step():
+    H, I = 4, 3  # noqa: E741
+    found = explain(cells.LSTM(I, H))
+    # of x and of h, each changing beside its matrix; of h alone the walk has to wait for
+    assert found.tangent[:2] == (2 * 4 * H * (I + H), 4 * H * H)
+    assert f"{found.tangent[0]} multiply-adds, {found.tangent[1]} step by step" in str(found)
+
+
 def test_the_cost_counts_each_product_once():
     H, I = 4, 3  # noqa: E741
     found = explain(cells.GRU(I, H))

@@ -272,6 +272,21 @@ def test_gradcheck_in_forward_mode():
         )
 
 
+def test_what_is_compiled_may_take_it():
+    forward, parameters, x, _, dx = prepared("Recurrent")
+
+    def both(x, dx):
+        return jvp(lambda x: forward(parameters, x)[0], (x,), (dx,))
+
+    def dual(x, dx):
+        with forward_ad.dual_level():
+            return forward_ad.unpack_dual(forward(parameters, forward_ad.make_dual(x, dx))[0])
+
+    wanted = both(x, dx)
+    close(torch.compile(both, backend="eager", fullgraph=True)(x, dx), wanted)
+    close(tuple(torch.compile(dual, backend="eager")(x, dx)), wanted)
+
+
 def test_many_directions_at_once_run_on_the_reference():
     forward, parameters, x, _, _ = prepared("RNN")
     jacobian = jacfwd(lambda x: forward(parameters, x)[0])(x)

@@ -57,12 +57,13 @@ sys.modules[__name__].__class__ = _Room
 
 def run(call: Call) -> Walk:
     """Walk a cell over a sequence on the engine in force."""
+    forward = forward_ad._current_level >= 0
     if _recorded(call):
         from ostinato.engine import operator
 
-        return operator.walk(call)
+        # an operator has no derivative in forward mode, the steps one by one have
+        return eager.walk(call) if forward else operator.walk(call)
     chosen = _chosen.get()
-    forward = forward_ad._current_level >= 0
     found = None
     if chosen in ("auto", "llvm") and call.x.device.type == "cpu":
         from ostinato.engine import duals, fused
