@@ -7,12 +7,14 @@ node, which the gradients of states, inputs, biases and weights share.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
-from ostinato.engine.algebra import add, const, matmul, mul, overlay, slice_, sum_, widen
+from ostinato.engine.algebra import add, const, matmul, mul, overlay, slice_, widen
 from ostinato.engine.expressions import Matrix, Node, Program, make, walk_nodes
 from ostinato.engine.operations import POINTWISE
+from ostinato.engine.sums import Sums
 
 __all__ = ["Adjoint", "Product", "Vector", "adjoint"]
 
@@ -74,10 +76,12 @@ def adjoint(program: Program) -> Adjoint:
             cotangents[root].append(make(op, (), root.width, (index, 0)))
     products: list[Product] = []
     leaves: dict[Node, Node] = {}
-    for node in reversed(list(walk_nodes((*program.new_states, *program.emits)))):
+    nodes = list(walk_nodes((*program.new_states, *program.emits)))
+    sums = Sums(nodes)
+    for node in reversed(nodes):
         if not cotangents[node]:
             continue
-        g = reduce(add, cotangents[node])
+        g = _gathered(cotangents[node], node.width, sums)
         if node.op in ("state", "input", "vector"):
             leaves[node] = widen(g, node.width)
         elif node.op == "matmul":
@@ -106,6 +110,16 @@ def _product(node: Node, g: Node) -> Product:
     return Product(matrix, node.args[0], g)
 
 
+def _gathered(shares: Sequence[Node], width: int, sums: Sums) -> Node:
+    """All that has come to a node; of one that stands for equal units, summed over these."""
+    if width > 1:
+        return reduce(add, shares)
+    by_width: defaultdict[int, list[Node]] = defaultdict(list)
+    for share in shares:
+        by_width[share.width].append(share)
+    return reduce(add, map(sums.total, by_width.values()))
+
+
 def _shares(node: Node, g: Node) -> list[tuple[Node, Node]]:
     """What each operand gets of a node's gradient; one of width 1 stands for equal units."""
     if node.op == "sum":
@@ -118,13 +132,12 @@ def _shares(node: Node, g: Node) -> list[tuple[Node, Node]]:
         return shares
     given = POINTWISE[node.op].derivative(node, node.args, g)
     pairs = zip(node.args, given, strict=True)
-    return [(arg, _unbroadcast(d, arg, node)) for arg, d in pairs if d is not None]
+    return [(arg, _spread(d, arg, node)) for arg, d in pairs if d is not None]
 
 
-def _unbroadcast(d: Node, arg: Node, node: Node) -> Node:
-    if arg.width == node.width:
-        return d
-    return mul(d, const(node.width)) if d.width == 1 else sum_(d)
+def _spread(d: Node, arg: Node, node: Node) -> Node:
+    """What comes to an operand of width 1 comes from every unit."""
+    return mul(d, const(node.width)) if d.width == 1 and arg.width < node.width else d
 
 
 def _gather(leaves: dict[Node, Node], op: str, widths: tuple[int, ...]) -> tuple[Node | None, ...]:

@@ -213,7 +213,10 @@ def sum_(a: Node) -> Node:
     if a.width == 1:
         return a
     if a.op == "cat":
-        return reduce(add, map(sum_, a.args))
+        # pieces of one width are added up before they are summed
+        widths = dict.fromkeys(piece.width for piece in a.args)
+        alike = ([piece for piece in a.args if piece.width == width] for width in widths)
+        return reduce(add, (sum_(reduce(add, pieces)) for pieces in alike))
     if a.op == "const":
         return const(a.data * a.width)
     return make("sum", (a,), 1)

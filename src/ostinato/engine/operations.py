@@ -72,6 +72,13 @@ def _power(y: Node, args: Args, g: Node) -> tuple[Node | None, ...]:
     return mul(g, mul(exponent, lower)), None
 
 
+def _product(y: Node, args: Args, g: Node) -> tuple[Node | None, ...]:
+    a, b = args
+    if a is b:
+        return mul(mul(const(2.0), g), a), None
+    return mul(g, b), mul(g, a)
+
+
 def _quotient(y: Node, args: Args, g: Node) -> tuple[Node, Node]:
     da = div(g, args[1])
     return da, neg(mul(da, y))
@@ -106,7 +113,7 @@ def _relu(y: Node, args: Args, g: Node) -> tuple[Node]:
 _OPERATIONS = (
     Operation("add", 2, torch.add, lambda y, a, g: (g, g), "{0} + {1}", 2),
     Operation("sub", 2, torch.sub, lambda y, a, g: (g, neg(g)), "{0} - {1}", 2),
-    Operation("mul", 2, torch.mul, lambda y, a, g: (mul(g, a[1]), mul(g, a[0])), "{0} * {1}", 3),
+    Operation("mul", 2, torch.mul, _product, "{0} * {1}", 3),
     Operation("div", 2, torch.div, _quotient, "{0} / {1}", 3),
     Operation("neg", 1, torch.neg, lambda y, a, g: (neg(g),), "-{0}", 4),
     Operation("abs", 1, torch.abs, lambda y, a, g: (mul(g, pointwise("sign", a[0])),), "|{0}|"),

@@ -138,8 +138,6 @@ entry:
   %v70 = getelementptr double, ptr %v69, i64 %v67
   store <2 x double> %v65, ptr %v70, align 8
   store <2 x double> %v55, ptr %v9, align 8
-  %v71 = getelementptr double, ptr %v9, i64 2
-  store <2 x double> %v12, ptr %v71, align 8
   ret void
 }
 define void @forward(ptr %a0, i64 %a1) nounwind {

@@ -16,7 +16,8 @@ from ostinato.engine.adjoint import Adjoint
 from ostinato.engine.algebra import add, const, narrow_outer, widen
 from ostinato.engine.expressions import Matrix, Node, Program, make, walk_nodes
 from ostinato.engine.llvm.cuts import Cuts
-from ostinato.engine.llvm.forward import LEAF, STANDING, Forward, pieces
+from ostinato.engine.llvm.forward import LEAF, STANDING, Forward, is_heavy, pieces
+from ostinato.engine.llvm.saved import step_nodes
 from ostinato.engine.llvm.spec import (
     Acc,
     Block,
@@ -30,67 +31,10 @@ from ostinato.engine.llvm.spec import (
 from ostinato.engine.operations import CHEAP
 from ostinato.engine.recurrence import NotFusable
 
-__all__ = ["Backward", "choose_saved"]
+__all__ = ["Backward"]
 
 # (level and width of a block, first unit)
 _Use: TypeAlias = tuple[tuple[int, int], int]
-
-
-def _forward_nodes(program: Program) -> set[Node]:
-    return set(walk_nodes((*program.new_states, *program.emits)))
-
-
-def choose_saved(program: Program, adjoint: Adjoint) -> tuple[list[Node], list[Node]]:
-    """(values to save, values to keep in rows): as few as the reverse step needs.
-
-    In rows is what is multiplied, and what is read in part. What is a new state, or cheaply made of
-    what is kept, is computed again.
-    """
-    forward = _forward_nodes(program)
-    kept = {p for root in (*program.new_states, *program.emits) for _, p in pieces(root)}
-    operands = [p.operand for p in adjoint.products if p.operand.op not in STANDING]
-    needed, wholes = _reads(adjoint, forward)
-    operands = [n for n in dict.fromkeys([*operands, *wholes]) if n in forward]
-    kept.update(operands)
-    order = [n for n in walk_nodes((*program.new_states, *program.emits)) if n in needed]
-    saved: list[Node] = []
-
-    def at_hand(node: Node) -> bool:
-        if node.op in LEAF or node in kept or node in saved:
-            return True
-        if node.op in ("matmul", "sum"):
-            return False
-        once = node.op not in CHEAP and node.width != 1
-        if once:
-            return all(arg.op in LEAF or arg in kept for arg in node.args)
-        return all(map(at_hand, node.args))
-
-    for cheap in (False, True):
-        # one by one: what is saved makes others easy to compute again
-        for node in order:
-            wanted = (node.op in CHEAP) is cheap and not at_hand(node)
-            saved += [node] if wanted else []
-    return saved, operands
-
-
-def _reads(adjoint: Adjoint, forward: set[Node]) -> tuple[set[Node], list[Node]]:
-    """(forward values that the reverse step reads as they are, those that it reads a part of)."""
-    cuts, needed, wholes = Cuts(forward), set(), []
-    seen: set[Node] = set()
-    stack = list(adjoint.roots())
-    while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        found = None if node.op in CHEAP else cuts.find(node)
-        if node in forward:
-            needed.add(node)
-        elif found is not None:
-            wholes.append(found[0])
-        else:
-            stack.extend(node.args)
-    return needed, wholes
 
 
 class Backward:
@@ -107,8 +51,9 @@ class Backward:
 
     def __init__(self, program: Program, adjoint: Adjoint, forward: Forward) -> None:
         self.program, self.adjoint, self.forward = program, adjoint, forward
-        self.known = _forward_nodes(program)
+        self.known = step_nodes(program)
         self.cuts = Cuts(self.known)
+        self.in_rows = {node for node, home in forward.homes.items() if home.row == "cur"}
         self.walk: dict[tuple[int, int], Block] = {}
         self.homes: dict[Node, Place] = {}
         self.records: dict[Node, Record] = {}
@@ -292,6 +237,8 @@ class Backward:
                 block.fetch[node] = self._rows(node)
             else:
                 self._accumulate(node, block)
+        elif node.width == 1 < block.width and is_heavy(node, self.homes):
+            block.fetch[node] = self._rows(node)
         elif node.op == "emit_gradient":
             k, start = node.data
             block.fetch[node] = Place(f"dE{k}", f"lddE{k}", "cur", start)
@@ -311,6 +258,8 @@ class Backward:
             block.fetch[node] = forward.homes[node]
         elif node.op in ("matmul", "sum"):
             raise NotFusable(node.op, "", "the reverse step needs what was not kept")
+        elif node.width == 1 < block.width and is_heavy(node, self.in_rows):
+            block.fetch[node] = self._rows(node)
         else:
             for arg in node.args:
                 self._visit(arg, block, level)

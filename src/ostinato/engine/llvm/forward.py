@@ -7,16 +7,35 @@ those ends before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from ostinato.engine.expressions import Matrix, Node, Program, walk_nodes
 from ostinato.engine.llvm.spec import Acc, Block, Group, Place, Record, terms
+from ostinato.engine.operations import CHEAP
 
 __all__ = ["Forward", "pieces"]
 
 LEAF = frozenset({"state", "input", "vector", "const"})
 # leaves that stand in memory, so that a product can read them
 STANDING = frozenset({"state", "input", "vector"})
+
+
+# operations on a row's number from which on it is computed once, not for every vector of units
+_HEAVY = 3
+
+
+def is_heavy(node: Node, at_hand: Container[Node]) -> bool:
+    """Whether a value of width 1 takes more than a few instructions, from what is in memory."""
+    seen: set[Node] = set()
+    weight, stack = 0, [node]
+    while stack and weight < _HEAVY:
+        one = stack.pop()
+        if one in seen or one.op in LEAF or one.op == "sum" or one in at_hand:
+            continue
+        seen.add(one)
+        weight += 1 if one.op in CHEAP else _HEAVY
+        stack.extend(one.args)
+    return weight >= _HEAVY
 
 
 def pieces(node: Node) -> list[tuple[int, Node]]:
@@ -72,8 +91,26 @@ class Forward:
             found += self._terms(arg) if arg.op == "add" and alone else [arg]
         return found or [node]
 
+    def _own(self, product: Node) -> bool:
+        """A product that nothing but the sum that it is a term of needs."""
+        return self.uses.get(product, 0) < 2 and product not in self.named
+
     def is_affine(self, node: Node) -> bool:
-        return any(term.op == "matmul" for term in self._terms(node))
+        if node.op == "matmul":
+            return True
+        return any(term.op == "matmul" and self._own(term) for term in self._terms(node))
+
+    def _is_flat(self, node: Node) -> bool:
+        """Made of products that leave the walk, and of nothing else."""
+        return self.is_affine(node) and all(
+            part.op == "vector"
+            or (
+                part.op == "matmul"
+                and part.args[0].op in ("input", "vector")
+                and (part is node or self._own(part))
+            )
+            for part in self._terms(node)
+        )
 
     def level(self, node: Node) -> int:
         if node not in self.levels:
@@ -140,13 +177,16 @@ class Forward:
         return self.walk[key]
 
     def _lay_out(self) -> None:
+        for node in self.saved:
+            if node.width > 1:
+                self._slot(node)
         for kind, roots in (("V", self.program.new_states), ("E", self.program.emits)):
             for index, root in enumerate(roots):
                 for start, piece in pieces(root):
                     self._keep(piece, Place(f"{kind}{index}", root.width, "cur", start))
         for node in self.saved:
             if node.width > 1:
-                self._keep(node, self._slot(node))
+                self._keep(node, self.records[node])
         # more homes appear while values cross from pass to pass
         done: set[Node] = set()
         while len(done) < len(self.homes):
@@ -189,17 +229,35 @@ class Forward:
             block.fetch[node] = self.leaf(node)
         elif node.op in ("vector", "const"):
             return
-        elif (
-            node.op == "sum"
-            or (self.level(node) < level and not self._plain(node))
-            or (node.width == 1 and block.width > 1 and self.is_affine(node))
-        ):
+        elif node.op == "sum" or (node.width == 1 < block.width and self._by_row(node)):
             block.fetch[node] = self._give_rows(node, "local")
+        elif self.level(node) < level and not self._plain(node):
+            self._cross(node, block)
         elif self.is_affine(node):
             self._accumulate(node, block)
         else:
             for arg in node.args:
                 self._visit(arg, block)
+
+    def _by_row(self, node: Node) -> bool:
+        """A number that is computed once for each row."""
+        return node in self.homes or self.is_affine(node) or is_heavy(node, self.homes)
+
+    def _cross(self, node: Node, block: Block) -> None:
+        """Have a value at hand in a later pass than its own."""
+        if node not in self.records and node.width == block.width and self._is_flat(node):
+            self._keep(node, self._slot(node))
+        if node in self.records:
+            block.fetch[node] = self.records[node]
+        elif node.op in CHEAP and all(self._stays(arg, node) for arg in node.args):
+            for arg in node.args:
+                self._visit(arg, block)
+        else:
+            block.fetch[node] = self._give_rows(node, "local")
+
+    def _stays(self, arg: Node, node: Node) -> bool:
+        """Whether an operand is in memory anyway, for its own pass was an earlier one."""
+        return arg.op in LEAF or arg.width == 1 or self.level(arg) < self.level(node)
 
     def _plain(self, node: Node) -> bool:
         """Cheap to compute again from leaves, or of width 1."""
@@ -211,7 +269,7 @@ class Forward:
 
     def _accumulate(self, node: Node, block: Block) -> None:
         parts = self._terms(node)
-        products = [p for p in parts if p.op == "matmul"]
+        products = [p for p in parts if p.op == "matmul" and (p is node or self._own(p))]
         vectors = [p for p in parts if p.op == "vector" and p.width == node.width]
         rest = [p for p in parts if p not in products and p not in vectors]
         acc = Acc(node, tuple(vectors), tuple(rest))
@@ -232,9 +290,14 @@ class Forward:
             block.groups = [g for g in block.groups if not _is_input(g)]
             chosen = sorted({acc for g in outside for acc in g.accumulators})
             name = f"R{level}_{width}"
-            for slot, index in enumerate(chosen):
+            kept = sum(record.pointer == name for record in self.records.values())
+            free = self._slots(block, chosen, kept)
+            for index in chosen:
                 acc = block.accs[index]
-                record = Record(name, width, 0, slot)
+                record = Record(name, width, 0, free[index])
+                if self._is_flat(acc.node):
+                    # what is to stay is where it is to stay
+                    block.stores = [pair for pair in block.stores if pair != (acc.node, record)]
                 flat.accs.append(Acc(acc.node, acc.start))
                 flat.stores.append((acc.node, record))
                 acc.start = (record,)
@@ -243,10 +306,17 @@ class Forward:
                 flat.groups.append(Group("x" + g.packed, g.operand, new, g.matrices))
             if chosen:
                 self.flat.append(flat)
-            kept = sum(record.pointer == name for record in self.records.values())
             if chosen or kept:
-                self.slots[name] = max(len(chosen), kept)
+                self.slots[name] = max([kept, *(slot + 1 for slot in free.values())])
                 self.widths[name] = width
+
+    def _slots(self, block: Block, chosen: list[int], kept: int) -> dict[int, int]:
+        """A slot for each product that has left the walk; others may be written over it later."""
+        own = {n: self.records.get(block.accs[n].node) for n in chosen}
+        found = {n: record.slot for n, record in own.items() if record is not None}
+        free = [slot for slot in range(kept + len(chosen)) if slot not in found.values()]
+        rest = [n for n in chosen if n not in found]
+        return found | dict(zip(rest, free, strict=False))
 
 
 def _is_input(group: Group) -> bool:

@@ -9,10 +9,11 @@ import torch
 
 from ostinato.engine.adjoint import Adjoint, Product, adjoint
 from ostinato.engine.expressions import Matrix, Program, walk_nodes
-from ostinato.engine.llvm.backward import Backward, choose_saved
+from ostinato.engine.llvm.backward import Backward
 from ostinato.engine.llvm.blocks import Frame
 from ostinato.engine.llvm.compile import Library, compile_text, openmp
 from ostinato.engine.llvm.forward import Forward
+from ostinato.engine.llvm.saved import choose_saved
 from ostinato.engine.llvm.spec import Block, Group, Place
 from ostinato.engine.llvm.text import Function, Module, Target
 from ostinato.engine.llvm.walks import emit_flat, emit_walk, rows_of
