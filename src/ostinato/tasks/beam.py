@@ -145,7 +145,8 @@ def beam_search(
         source_lengths: steps of each source, to which the weights of attention are cut.
 
     Returns:
-        For each row up to `width` hypotheses; one that was cut at its longest is among them.
+        For each row up to `width` hypotheses that ended; or, where none did, the most probable one,
+        cut at its longest.
     """
     settings = settings or BeamSettings()
     K = settings.width
@@ -223,12 +224,11 @@ class _Live:
                 # one that ends counts only if it is among the best, as one that goes on does
                 if rank < self.width:
                     search.add(line, total, looked, True)
-            elif length > search.longest:
-                # no room for another token
-                search.add(line, float(self.totals[b, parent]), looked[:-1], False)
-                return []
-            else:
+            elif length <= search.longest:
                 going.append((parent, token, total))
+        if length > search.longest and not search.finished:
+            # the first is the most probable one, without room for another token
+            search.add(self.lines[b][0], float(self.totals[b, 0]), self.looked[b][0], False)
         return going
 
     def _keep(
