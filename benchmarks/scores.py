@@ -72,7 +72,7 @@ def page(kept: Mapping[str, Any]) -> str:
         at = told["machine"]
         where = (
             f"Measured on {at['date']}: {at['processor']}, {at['threads']} thread(s), torch "
-            f"{at['torch']}, ostinato {at['ostinato']}. Again: "
+            f"{at['torch']}, ostinato {at['ostinato']}, load {at['load before']}. Again: "
             f"`python benchmarks/scores.py --only {name}`."
         )
         head = f"### {name.replace('_', ' ').capitalize()}"
