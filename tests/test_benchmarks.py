@@ -94,8 +94,6 @@ def test_segments_are_held_to_the_whole_walk_in_time_and_memory(bench, monkeypat
     assert "differ" in rows[1].wrong
 
 
-# torch.func itself uses it
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_products_are_held_to_the_reference_before_they_are_timed(bench, monkeypatch):
     products, measure = bench("products"), bench("measure")
     pace = measure.Pace(2, 1, 0.001)

@@ -15,8 +15,6 @@ import ostinato as ost
 from ostinato import cells
 from ostinato.engine import eager, fused, pushforward
 
-# torch.func itself uses it
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 close = torch.testing.assert_close
 I, H, T, B = 5, 12, 6, 7  # noqa: E741
 BOTH = (torch.float32, torch.float64)

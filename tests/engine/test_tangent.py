@@ -13,8 +13,6 @@ from ostinato.engine.tangent import Direction, linearise, tangent
 from ostinato.engine.trace import trace
 
 close = torch.testing.assert_close
-# torch.func itself uses it
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 OWN = {
     "elman": lambda: cells.Elman(3, 4),
     "lstm": lambda: cells.LSTM(3, 4),

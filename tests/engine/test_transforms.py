@@ -1,4 +1,4 @@
-"""torch.func, and derivatives in forward mode: they run on the reference, slower than kernels."""
+"""torch.func, and derivatives in forward mode, by kernels or by the reference."""
 
 import pytest
 import torch
@@ -20,8 +20,6 @@ from ostinato import cells
 from ostinato.engine import fused
 
 close = torch.testing.assert_close
-# torch.func itself uses it
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 T, B, I, H = 4, 2, 3, 4  # noqa: E741
 LENGTHS = torch.tensor([4, 2])
 LAYERS = {

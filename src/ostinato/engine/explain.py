@@ -128,7 +128,7 @@ def explain(
           kept for the reverse walk, besides states and inputs
             nothing
           cost of its tangent, forward mode
-            56 multiply-adds, 16 step by step; 16 pointwise operations
+            56 multiply-adds, 16 step by step; 28 pointwise operations
           all steps at once
             no: the units of h hear each other's past
     """
