@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import weakref
+from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -93,7 +94,7 @@ class RowWriter:
         self._file = self._path.open("wb")
         self._waiting: list[NDArray[Any]] = []
         self._bytes = 0
-        self._lengths: list[int] = []
+        self._lengths = array("q")
 
     def add(self, row: ArrayLike) -> None:
         """Append a row [T, *tail].
@@ -147,7 +148,7 @@ class RowWriter:
         self._bytes = 0
 
     def _open(self) -> RowStore:
-        offsets = np.concatenate([[0], np.cumsum(self._lengths, dtype=np.int64)])
+        offsets = np.concatenate([[0], np.cumsum(np.frombuffer(self._lengths, np.int64))])
         shape = (int(offsets[-1]), *self.tail)
         values: NDArray[Any]
         if 0 in shape:
