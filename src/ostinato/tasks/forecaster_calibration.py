@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["conformal_offset", "recent_offsets", "scores"]
+__all__ = ["LEAST", "conformal_offset", "recent_offsets", "scores", "widths"]
 
 Values = NDArray[np.float32]
 
@@ -14,17 +14,28 @@ LEAST = 20
 
 
 def scores(lower: Values, upper: Values, actual: Values) -> Values:
-    """How far each value lies outside of its interval; negative inside.
+    """How far each value lies outside of its interval, in widths of it; negative inside.
 
-    The score of conformalised quantile regression, max(lower - y, y - upper): Romano, Patterson and
-    Candes (2019), "Conformalized quantile regression".
+    The score of conformalised quantile regression, max(lower - y, y - upper) (Romano, Patterson and
+    Candes 2019), here divided by upper - lower, so that a correction grows with the spread that
+    it corrects. An interval without any width counts as one wide.
+
+    Example:
+        >>> one = np.ones(1, dtype=np.float32)
+        >>> scores(0 * one, 2 * one, 3 * one).item(), scores(one, one, 4 * one).item()
+        (0.5, 3.0)
     """
-    found: Values = np.maximum(lower - actual, actual - upper)
+    found: Values = np.maximum(lower - actual, actual - upper) / widths(lower, upper)
     return found
 
 
+def widths(lower: Values, upper: Values) -> Values:
+    """Widths of intervals, 1 where they have none."""
+    return np.where(upper > lower, upper - lower, np.float32(1))
+
+
 def conformal_offset(errors: Values, level: float) -> Values:
-    """What to add to both ends of intervals so that a share `level` of n scores is inside.
+    """How many widths to add at both ends of intervals so that a share `level` is inside.
 
     The ceil((n + 1) level)-th smallest score (Angelopoulos and Bates 2021, "A gentle introduction
     to conformal prediction"), or, where n is too small for that, the largest.

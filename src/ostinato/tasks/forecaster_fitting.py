@@ -13,7 +13,7 @@ from ostinato.data.columns import TableSource
 from ostinato.data.series import SeriesStore
 from ostinato.data.windows import Numbers, Parts, WindowBatches, WindowReader, split
 from ostinato.extras import MissingExtraError
-from ostinato.tasks.forecaster_calibration import conformal_offset, scores
+from ostinato.tasks.forecaster_calibration import LEAST, conformal_offset, scores
 from ostinato.tasks.forecaster_context import context_of, read_source
 from ostinato.tasks.forecaster_settings import ForecasterSettings
 from ostinato.tasks.task import Plan, Prepared, digest_of, first_weights, rebuilt
@@ -53,6 +53,12 @@ def prepare(kind: type[Forecaster], plan: Plan, source: TableSource) -> Prepared
         inside=True,
     )
     validation = _batches(reader, parts.validation, data.batch_size)
+    windows = 0 if validation is None else validation.windows
+    if settings.model.calibration == "validation" and windows < LEAST:
+        raise ValueError(
+            f"calibration: 'validation' needs {LEAST} windows or more in the validation part, and "
+            f"there are {windows}. Give a larger one (validation), or calibration='recent'."
+        )
 
     def measure() -> Mapping[str, Any]:
         model.calibrate(reader, parts.validation)
@@ -150,13 +156,6 @@ def _check(settings: ForecasterSettings) -> None:
             f"past: {', '.join(data.past)} would have to be forecast, too, as a recursive forecast "
             "reads what it has said. Give mode='direct' or 'decoder', or name them as targets."
         )
-    if model.calibration != "off" and isinstance(data.validation, (int, float)):
-        needs = model.calibration == "validation" and not data.validation
-        if needs:
-            raise ValueError(
-                "calibration: 'validation' needs a validation part. Give validation, e.g. 0.1, or "
-                "calibration='recent'."
-            )
 
 
 def renamed(plan: Plan, validation: Any) -> Plan:

@@ -107,7 +107,7 @@ class ForecasterNetwork(nn.Module):
         super().__init__()
         self.sizes = sizes
         self.mode = settings.mode
-        self.output = make_output(settings.output, settings.quantiles)
+        self.output = make_output(settings.output, settings.quantiles, settings.beta)
         self.level = Level(settings.level, sizes.season, sizes.targets)
         width = sizes.targets + sizes.covariates + sizes.known + settings.series_embedding
         # number 0 is any series that was not trained on
@@ -162,9 +162,9 @@ class ForecasterNetwork(nn.Module):
         return self.output.parameters(raw, location, scale)
 
     def loss(self, batch: Windows, state: Any = None) -> Tensor:
-        """Mean loss over all windows, steps and targets."""
+        """What is learned from: a mean over all windows, steps and targets."""
         assert batch.target is not None
-        return self.output.loss(self.forward(batch, state), batch.target)
+        return self.output.training_loss(self.forward(batch, state), batch.target)
 
     @torch.no_grad()
     def forecast(

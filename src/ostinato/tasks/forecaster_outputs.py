@@ -36,6 +36,10 @@ class Output:
         """Mean loss of targets [...]."""
         raise NotImplementedError
 
+    def training_loss(self, parameters: Tensor, target: Tensor) -> Tensor:
+        """What is learned from, where that is not the loss itself."""
+        return self.loss(parameters, target)
+
     def middle(self, parameters: Tensor) -> Tensor:
         """The forecast as one number, [...]."""
         return parameters[..., 0]
@@ -70,9 +74,17 @@ class Point(Output):
 
 
 class Gaussian(Output):
-    """Mean and standard deviation of a normal distribution, by maximum likelihood."""
+    """Mean and standard deviation of a normal distribution, by maximum likelihood.
+
+    With `beta`, each value's loss is weighted by its spread to the power 2 beta, which takes no
+    gradient: Seitzer, Tavakoli, Antic, Martius (2022), arXiv:2203.09168. It is a loss to learn
+    from; what is scored is the likelihood.
+    """
 
     raw = 2
+
+    def __init__(self, beta: float = 0.0) -> None:
+        self.beta = beta
 
     def parameters(self, raw: Tensor, location: Tensor, scale: Tensor) -> Tensor:
         mean = raw[..., 0] * scale + location
@@ -83,6 +95,14 @@ class Gaussian(Output):
         mean, deviation = parameters.unbind(-1)
         distance = (target - mean) / deviation
         return (distance.square() / 2 + deviation.log()).mean() + math.log(2 * math.pi) / 2
+
+    def training_loss(self, parameters: Tensor, target: Tensor) -> Tensor:
+        if not self.beta:
+            return self.loss(parameters, target)
+        mean, deviation = parameters.unbind(-1)
+        distance = (target - mean) / deviation
+        weight = deviation.detach() ** (2 * self.beta)
+        return (weight * (distance.square() / 2 + deviation.log())).mean()
 
     def quantile(self, parameters: Tensor, level: float) -> Tensor:
         mean, deviation = parameters.unbind(-1)
@@ -179,7 +199,7 @@ class Quantiles(Output):
 OUTPUTS = ("gaussian", "student_t", "quantile", "mse", "mae", "huber")
 
 
-def make_output(name: str, quantiles: Sequence[float]) -> Output:
+def make_output(name: str, quantiles: Sequence[float], beta: float = 0.0) -> Output:
     """The output of that name; see `OUTPUTS`.
 
     Example:
@@ -189,7 +209,7 @@ def make_output(name: str, quantiles: Sequence[float]) -> Output:
         (5.0, True)
     """
     if name == "gaussian":
-        return Gaussian()
+        return Gaussian(beta)
     if name == "student_t":
         return StudentT()
     if name == "quantile":

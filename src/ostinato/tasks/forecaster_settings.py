@@ -117,6 +117,8 @@ class ModelSettings(StackSettings):
         level: what forecasts are relative to: "last" (the last value), "season" (the value a season
             before), "instance" (mean and spread of the history), or "off" (nothing).
         output: "gaussian", "student_t", "quantile", or a number alone, by "mse", "mae" or "huber".
+        beta: in 0..1, of the output "gaussian": 0 is plain maximum likelihood, under which the mean
+            is learned where spreads are small; at 1 it is learned as by "mse".
         quantiles: levels of the output "quantile".
         intervals: probabilities of the intervals that are scored and kept calibrated.
         calibration: how intervals are corrected: "recent" (by the errors of the last forecasts
@@ -136,10 +138,11 @@ class ModelSettings(StackSettings):
     mode: str = "direct"
     level: str = "last"
     output: str = "gaussian"
+    beta: float = 0.0
     quantiles: tuple[float, ...] = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
     intervals: tuple[float, ...] = (0.8, 0.95)
     calibration: str = "recent"
-    calibration_windows: int = 336
+    calibration_windows: int = 168
     output_dropout: float = 0.0
     series_embedding: int = 0
     samples: int = 100
@@ -159,6 +162,13 @@ class ModelSettings(StackSettings):
             ("calibration", CALIBRATIONS),
         ):
             check(getattr(self, name) in known, name, getattr(self, name), _one_of(known))
+        check(0 <= self.beta <= 1, "beta", self.beta, "in 0..1")
+        check(
+            not self.beta or self.output == "gaussian",
+            "beta",
+            self.beta,
+            f"0 where the output is {self.output!r}, not 'gaussian'",
+        )
         dropped = self.output_dropout
         check(0 <= dropped < 1, "output_dropout", dropped, "in 0..1, 1 excluded")
         for name in ("quantiles", "intervals"):

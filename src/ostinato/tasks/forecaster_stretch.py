@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ostinato.data.windows import Numbers, WindowReader
-from ostinato.tasks.forecaster_calibration import recent_offsets, scores
+from ostinato.tasks.forecaster_calibration import recent_offsets, scores, widths
 from ostinato.tasks.forecaster_network import ForecasterNetwork, Paths
 
 __all__ = ["Asker", "Stretch"]
@@ -125,7 +125,8 @@ class Asker:
         intervals = {}
         for level, (lower, upper) in raw.items():
             offset = self._offset(level, lower, upper, actual, first - begin)
-            low, high = lower[kept] - offset, upper[kept] + offset
+            added = offset * widths(lower[kept], upper[kept])
+            low, high = lower[kept] - added, upper[kept] + added
             # a correction never turns an interval inside out
             intervals[level] = (np.minimum(low, middle[kept]), np.maximum(high, middle[kept]))
         return Stretch(series, origins[kept], middle[kept], intervals, actual[kept], samples)
