@@ -95,13 +95,20 @@ def cut(rows: LabelledRows, among: Longs, share: float, seed: int) -> tuple[Long
     Returns:
         The rest, and what was drawn, in the order of their numbers.
     """
-    order = spread(rows, among, seed)
-    steps = np.floor(np.arange(len(order) + 1) * share + 1e-9)
-    drawn = order[np.diff(steps) > 0]
-    rest = np.setdiff1d(among, drawn)
-    labels = rows.first_labels()
-    lost = ~np.isin(labels[drawn], labels[rest])
-    return np.sort(np.concatenate([rest, drawn[lost]])), np.sort(drawn[~lost])
+    count = int(len(among) * share + 1e-9)
+    if not count:
+        return np.sort(among), among[:0]
+    places = np.ceil(np.arange(1, count + 1) / share - 1e-9).astype(np.int64) - 1
+    drawn = spread(rows, among, seed)[np.minimum(places, len(among) - 1)]
+    left = np.zeros(len(rows), dtype=bool)
+    left[among] = True
+    left[drawn] = False
+    # one up, as rows without a label have -1
+    labels = rows.first_labels() + 1
+    seen = np.bincount(labels[left], minlength=len(rows.labels) + 1)
+    lost = seen[labels[drawn]] == 0
+    left[drawn[lost]] = True
+    return np.flatnonzero(left), np.sort(drawn[~lost])
 
 
 def spread(rows: LabelledRows, among: Longs, seed: int) -> Longs:
