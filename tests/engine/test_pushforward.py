@@ -1,8 +1,10 @@
 """Forward mode through kernels, against the reference in float64."""
 
 import dataclasses
+import gc
 import itertools
 import warnings
+import weakref
 
 import pytest
 import torch
@@ -186,6 +188,19 @@ def test_a_cell_is_first_met_under_a_transform():
         first = jvp(forward, (parameters, x), (changes, dx))
         close(jvp(forward, (parameters, x), (changes, dx)), first, rtol=0, atol=0)
         close(forward(parameters, x)[0], first[0][0])
+
+
+def test_nothing_is_held_when_the_results_are_let_go():
+    forward, parameters, x, changes, dx = prepared("LSTM")
+    with only_fused():
+        out = jvp(forward, (parameters, x), (changes, dx))
+    held = [weakref.ref(t) for t in (x, dx, out[0][0], out[1][0])]
+    gc.disable()
+    try:
+        del x, dx, out
+        assert [ref() for ref in held] == [None] * 4
+    finally:
+        gc.enable()
 
 
 def test_what_has_no_tangent_takes_the_plain_kernel():
