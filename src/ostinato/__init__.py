@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from ostinato.layers.accelerate import accelerate
     from ostinato.layers.recurrent import Recurrent
     from ostinato.layers.torch_like import GRU, LSTM, RNN
-    from ostinato.tasks.captioner import Captioner
-    from ostinato.tasks.classifier import Classifier
-    from ostinato.tasks.composer import Composer
-    from ostinato.tasks.forecaster import Forecaster
-    from ostinato.tasks.language_model import LanguageModel
+    from ostinato.reservoirs.estimator import EchoStateNetwork
+    from ostinato.reservoirs.layer import Reservoir
+    from ostinato.tasks.captioner.task import Captioner
+    from ostinato.tasks.classifier.task import Classifier
+    from ostinato.tasks.composer.task import Composer
+    from ostinato.tasks.forecaster.task import Forecaster
+    from ostinato.tasks.language_model.task import LanguageModel
     from ostinato.tasks.registry import load
-    from ostinato.tasks.tagger import Tagger
+    from ostinato.tasks.tagger.task import Tagger
     from ostinato.tasks.translator import Translator
 
 __version__ = "0.1.0"
@@ -38,13 +40,15 @@ _HOMES = {
     "RNN": "ostinato.layers.torch_like",
     "LSTM": "ostinato.layers.torch_like",
     "GRU": "ostinato.layers.torch_like",
-    "Composer": "ostinato.tasks.composer",
-    "Forecaster": "ostinato.tasks.forecaster",
-    "Captioner": "ostinato.tasks.captioner",
-    "Classifier": "ostinato.tasks.classifier",
-    "LanguageModel": "ostinato.tasks.language_model",
-    "Tagger": "ostinato.tasks.tagger",
+    "Composer": "ostinato.tasks.composer.task",
+    "Forecaster": "ostinato.tasks.forecaster.task",
+    "Captioner": "ostinato.tasks.captioner.task",
+    "Classifier": "ostinato.tasks.classifier.task",
+    "LanguageModel": "ostinato.tasks.language_model.task",
+    "Tagger": "ostinato.tasks.tagger.task",
     "Translator": "ostinato.tasks.translator",
+    "EchoStateNetwork": "ostinato.reservoirs.estimator",
+    "Reservoir": "ostinato.reservoirs.layer",
     "load": "ostinato.tasks.registry",
 }
 

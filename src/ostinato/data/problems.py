@@ -42,7 +42,7 @@ def mackey_glass(
 
     Example:
         >>> y = mackey_glass(1000)
-        >>> y.shape, 0.2 < y.min() < y.max() < 1.4
+        >>> y.shape, bool(0.2 < y.min() < y.max() < 1.4)
         ((1000,), True)
     """
     _check("mackey_glass", steps, discard)
@@ -88,7 +88,7 @@ def narma10(
 
     Example:
         >>> u, y = narma10(1000)
-        >>> u.shape, y.shape, 0 <= u.min() <= u.max() <= 0.5
+        >>> u.shape, y.shape, bool(0 <= u.min() <= u.max() <= 0.5)
         ((1000,), (1000,), True)
     """
     _check("narma10", steps, discard)
