@@ -7,6 +7,7 @@ padding nor resets: only sequences of some length, the longest first.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -24,30 +25,46 @@ _CHUNK = 128
 class Layout:
     """Where the steps of a packed batch stand.
 
+    The tables of a batch of one length are made when they are first asked for: a long walk in
+    parts needs none of its own.
+
     Attributes:
-        steps: [T + 1, 3] int64: first row of the step, first row of its old states (in a buffer
-            that begins with the B initial ones), how many sequences are live; a last line of none.
+        length: T, steps of the longest sequence.
         batch: B, sequences of at least one step.
         rows: N, rows of all steps.
+        even: all sequences are of one length.
+        tables: makes the following three.
+        steps: [T + 1, 3] int64: first row of the step, first row of its old states (in a buffer
+            that begins with the B initial ones), how many sequences are live; a last line of none.
         runs: [R, 3] int64: rows that stand side by side: first, first of the old states, how many.
         chunks: [C + 1] int64: bounds of the runs that are summed together.
-        even: all sequences are of one length.
         shares: row blocks by (threads, most rows of a block), as asked for.
         plans: what calls of this shape have in common, likewise.
     """
 
-    steps: Tensor
+    length: int
     batch: int
     rows: int
-    runs: Tensor
-    chunks: Tensor
     even: bool
+    tables: Callable[[], tuple[Tensor, Tensor, Tensor]]
     shares: dict[tuple[int, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
     plans: dict[Any, Any] = field(default_factory=dict)
 
+    @functools.cached_property
+    def _made(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.tables()
+
     @property
-    def length(self) -> int:
-        return len(self.steps) - 1
+    def steps(self) -> Tensor:
+        return self._made[0]
+
+    @property
+    def runs(self) -> Tensor:
+        return self._made[1]
+
+    @property
+    def chunks(self) -> Tensor:
+        return self._made[2]
 
     def work(self, threads: int, most: int) -> tuple[Tensor, Tensor]:
         """(row blocks [n, 2]: first row, how many; bounds of each thread's blocks)."""
@@ -82,10 +99,14 @@ class Ragged:
 @functools.lru_cache(maxsize=256)
 def dense(T: int, B: int) -> Layout:
     """All B sequences have T steps."""
-    first = torch.arange(T + 1) * B
-    live = torch.full((T + 1,), B)
-    live[T] = 0
-    return Layout(torch.stack([first, first, live], 1), B, T * B, *_even_runs(0, T * B), True)
+
+    def tables() -> tuple[Tensor, Tensor, Tensor]:
+        first = torch.arange(T + 1) * B
+        live = torch.full((T + 1,), B)
+        live[T] = 0
+        return torch.stack([first, first, live], 1), *_even_runs(0, T * B)
+
+    return Layout(T, B, T * B, True, tables)
 
 
 def _even_runs(low: int, high: int) -> tuple[Tensor, Tensor]:
@@ -158,7 +179,7 @@ def _layout(first: Tensor, live: Tensor, count: int, N: int) -> Layout:
     before = torch.zeros(longest + 1, dtype=torch.int64)
     before[1:] = count + first[:longest]
     steps = torch.stack([first, before, torch.cat([live, live.new_zeros(1)])], 1)
-    return Layout(steps, count, N, *_step_runs(steps[:longest]), False)
+    return Layout(longest, count, N, False, lambda: (steps, *_step_runs(steps[:longest])))
 
 
 def _step_runs(steps: Tensor) -> tuple[Tensor, Tensor]:

@@ -128,46 +128,37 @@ class _Forward:
 
     def _walk(self) -> None:
         plan = self.plan
-        moved = self._moved() if plan.reuse else None
+        moving = self._moving() if plan.reuse else []
         for chunk in plan.chunks:
-            if moved is not None:
-                self._move(chunk.first, *moved)
+            if chunk.first:
+                for at, address, bytes_ in moving:
+                    self.words[at] = address + chunk.first * bytes_
+                if plan.reuse:
+                    self._carry_over()
             self.walk("forward", chunk)
         self.words[self.span] = (plan.layout.length, 0, plan.layout.rows)
 
-    def _moved(self) -> tuple[list[int], list[int], list[int]]:
-        """(frame indices, addresses, bytes for a row) of what holds one chunk alone."""
-        kernel, width = self.kernel, self.kernel.module.bytes
-        index, size = [], []
-        for name in kernel.forward.slots:
-            index.append(self.slots[name])
-            size.append(kernel.slots[name] * kernel.lanes * width)
-        for i in self.plan.hidden:
-            for name in (f"Y{i}", f"V{i}"):
-                if name in self.slots:
-                    index.append(self.slots[name])
-                    size.append(kernel.program.states[i] * width)
-        return index, [int(self.words[n]) for n in index], size
+    def _moving(self) -> list[tuple[int, int, int]]:
+        """(frame index, address, bytes for a row) of what holds the whole batch, not one chunk."""
+        program, width = self.kernel.program, self.kernel.module.bytes
+        size = {f"E{k}": node.width for k, node in enumerate(program.emits)}
+        for i in self.plan.wanted:
+            size[f"Y{i}"] = size[f"V{i}"] = program.states[i]
+        for j in range(len(program.inputs)):
+            stride = self.slots.get(f"ldU{j}")
+            size[f"U{j}"] = 0 if stride is None else int(self.words[stride])
+        found = [(self.slots[name], each) for name, each in size.items() if name in self.slots]
+        return [(at, int(self.words[at]), each * width) for at, each in found]
 
-    def _move(self, row: int, index: list[int], base: list[int], size: list[int]) -> None:
-        """Let row numbers of the whole batch reach the buffers of a chunk beginning at `row`."""
-        if row:
-            self._carry_over(row)
-        for n, address, bytes_ in zip(index, base, size, strict=True):
-            self.words[n] = address - row * bytes_
-
-    def _carry_over(self, row: int) -> None:
+    def _carry_over(self) -> None:
         """The last states of a chunk become the first of the next."""
         plan, width = self.plan, self.kernel.module.bytes
         for i in plan.hidden:
             y = self.slots.get(f"Y{i}")
             if y is not None:
                 each = self.kernel.program.states[i] * width
-                # the address in force still counts rows from the chunk before
-                source = int(self.words[y]) + row * each
-                before = next(c.first for c in reversed(plan.chunks) if c.first < row)
-                target = int(self.words[y]) + before * each
-                ctypes.memmove(target, source, plan.layout.batch * each)
+                start = int(self.words[y])
+                ctypes.memmove(start, start + plan.rows * each, plan.layout.batch * each)
 
     def finals(self, last: Tensor | None) -> list[Tensor]:
         """Final states, each [B, S]."""
@@ -182,7 +173,8 @@ class _Forward:
         final = torch.empty(layout.batch, width, dtype=self.kernel.dtype)
         whole = self.sequences.get(i)
         start = int(self.words[self.slots[f"Y{i}"]]) if whole is None else whole.data_ptr()
-        skip = layout.rows * width * self.kernel.module.bytes
+        rows = layout.rows if whole is not None else self.plan.chunks[-1].numbers[2]
+        skip = rows * width * self.kernel.module.bytes
         ctypes.memmove(final.data_ptr(), start + skip, final.nbytes)
         return final
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ostinato.engine.llvm.batch import Layout
+from ostinato.engine.llvm.batch import Layout, dense
 from ostinato.engine.llvm.kernel import Kernel, Packing
 from ostinato.engine.llvm.sharing import sharing
 
@@ -22,6 +22,8 @@ __all__ = ["Area", "Plan", "plan_of"]
 # records of about this many bytes are filled and walked in one go, so that they stay in the cache
 _NEAR = 1 << 20
 _LINE = 64
+# bytes between buffers: those of one size, a power of two, would fall on the same lines of a cache
+_APART = 5 * _LINE
 # multiply-adds in a step that are worth a meeting of the threads after it
 _BUSY = 32_000
 # steps after which threads that share units look whether they should
@@ -44,7 +46,7 @@ class Area:
             if name in kernel.frame.slots:
                 index.append(kernel.frame.slots[name])
                 offset.append(at)
-                at += -(-size * width // _LINE) * _LINE
+                at += -(-size * width // _LINE) * _LINE + _APART
         self.size = at // width + _LINE
         self.index = np.array(index, dtype=np.int64)
         self.offset = np.array(offset, dtype=np.int64)
@@ -58,7 +60,13 @@ class Area:
 
 @dataclass
 class Chunk:
-    """Some steps that are worked off in one go: numbers of the frame, and rows before them."""
+    """Some steps that are worked off in one go.
+
+    Attributes:
+        numbers: of the frame: how many steps, first and last row.
+        steps: line of the table of steps that is the first.
+        first: rows of the whole batch before them.
+    """
 
     numbers: tuple[int, int, int]
     steps: int
@@ -86,20 +94,21 @@ class Plan:
         B, N = layout.batch, layout.rows
         self._set(B=B, lone=int(B <= 2 and layout.even), threads=threads)
         self.shareable = threads > 1 and self._few()
-        self._set(chunk_count=len(layout.chunks) - 1)
-        self._point(steps=layout.steps, blocks=blocks, shares=shares)
-        self._point(runs=layout.runs, chunks=layout.chunks)
+        self._point(blocks=blocks, shares=shares)
+        if kernel.backward is not None:
+            self._set(chunk_count=len(layout.chunks) - 1)
+            self._point(runs=layout.runs, chunks=layout.chunks)
         for s, shape in enumerate(kernel.program.statics):
             self._set(**{f"wS{s}": shape[-1]})
         for s, twin in kernel.twins.items():
             self._set(**{f"wS{twin}": kernel.program.statics[s][0]})
-        self.chunks = self._cut()
-        # without a reverse walk nothing is kept, and one chunk's records do for all
-        self.reuse = not kernel.train and layout.even and len(self.chunks) > 1
+        self.hidden = [i for i in range(len(kernel.program.states)) if i not in wanted]
+        self.reuse, self.chunks = self._cut()
         self.rows = self.chunks[0].numbers[2] if self.reuse else N
         self._set(N=self.rows)
+        # the buffers move along with the steps, and one table does, too
+        self._point(steps=dense(self.chunks[0].numbers[0], B).steps if self.reuse else layout.steps)
         self.records = self._records(kernel.forward.slots, self.rows)
-        self.hidden = [i for i in range(len(kernel.program.states)) if i not in wanted]
         self._lay_out()
 
     def _few(self) -> bool:
@@ -124,22 +133,30 @@ class Plan:
             self.kept.append(table)
             self._set(**{name: table.data_ptr()})
 
-    def _cut(self) -> list[Chunk]:
-        """Chunks of steps whose records stay in the cache."""
+    def _cut(self) -> tuple[bool, list[Chunk]]:
+        """Chunks of steps whose records stay in the cache, and whether all use the same buffers."""
         layout, kernel = self.layout, self.kernel
         T = layout.length
         row = sum(
             -(-kernel.widths[name] // kernel.lanes) * kernel.slots[name] * kernel.lanes
             for name in kernel.forward.slots
         )
-        most = max(1, _NEAR // max(1, row * kernel.module.bytes * max(1, layout.batch)))
-        count = 1 if not kernel.forward.flat else -(-T // max(most, -(-T // 4096)))
-        first = layout.steps[:, 0].tolist()
+        B, train = layout.batch, kernel.train
+        # without a reverse walk nothing is kept, and what one chunk needs does for all
+        row += 0 if train else sum(kernel.program.states[i] for i in self.hidden)
+        most = max(1, _NEAR // max(1, row * kernel.module.bytes * max(1, B)))
+        alone = train and not kernel.forward.flat
+        count = 1 if alone else -(-T // max(most, -(-T // 4096)))
         size = -(-T // count)
         size = min(size, _LOOK) if self.shareable else size
-        return [
+        starts = range(0, T, size)
+        if layout.even and not train and len(starts) > 1:
+            each = [min(size, T - t) for t in starts]
+            return True, [Chunk((n, 0, n * B), 0, t * B) for n, t in zip(each, starts, strict=True)]
+        first = range(0, (T + 1) * B, B) if layout.even else layout.steps[:, 0].tolist()
+        return False, [
             Chunk((min(size, T - t), first[t], first[min(t + size, T)]), t, first[t])
-            for t in range(0, T, size)
+            for t in starts
         ]
 
     def _records(self, names: Iterable[str], rows: int) -> list[tuple[str, int]]:
