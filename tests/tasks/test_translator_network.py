@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from ostinato.layers.attention import AdditiveAttention, DotAttention
-from ostinato.tasks.decoder import BetweenDecoder, Decoder, FeedingDecoder
-from ostinato.tasks.translator_network import TranslatorNetwork
-from ostinato.tasks.translator_settings import PLACES, TranslatorModelSettings
+from ostinato.tasks.translator.decoder import BetweenDecoder, Decoder, FeedingDecoder
+from ostinato.tasks.translator.network import TranslatorNetwork
+from ostinato.tasks.translator.settings import PLACES, TranslatorModelSettings
 
 SMALL = TranslatorModelSettings(
     hidden_size=8, num_layers=2, embedding_size=6, embedding_dropout=0.0, output_dropout=0.0

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from ostinato.tasks.translator_sampling import true_share
+from ostinato.tasks.translator.sampling import true_share
 
 
 def test_the_three_decays_are_those_of_the_paper():

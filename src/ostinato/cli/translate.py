@@ -15,7 +15,7 @@ from ostinato.cli.options import AsJson, Device, RunFolder
 from ostinato.cli.output import say, say_beside, say_json, say_next
 
 if TYPE_CHECKING:
-    from ostinato.tasks.translator import Translation
+    from ostinato.tasks.translator.task import Translation
 
 __all__ = ["translate"]
 
@@ -55,7 +55,7 @@ def translate(
     as_json: AsJson = False,
 ) -> None:
     """Translate lines: each gives one line (with --best, so many, each after its rank)."""
-    from ostinato.tasks.translator import Translator
+    from ostinato.tasks.translator.task import Translator
 
     if not 1 <= best <= beam:
         raise typer.BadParameter(f"must be in 1..{beam}, the width of --beam.", param_hint="--best")

@@ -11,7 +11,7 @@ import numpy as np
 from ostinato.data.subwords import SubwordTokenizer
 from ostinato.data.tokenizers import UNKNOWN, Ids, Tokenizer, fit_tokenizer, tokenizer_from_dict
 from ostinato.data.words import WordTokenizer
-from ostinato.tasks.translator_settings import PairSettings
+from ostinato.tasks.translator.settings import PairSettings
 
 __all__ = ["Vocabularies", "pieces_of"]
 

@@ -97,7 +97,7 @@ class TranslatorModelSettings(StackSettings):
         sampling: how the share of true tokens among the decoder's inputs falls while training
             (scheduled sampling): "linear", "exponential" or "sigmoid", and the walk is a loop over
             steps; None: it stays 1.
-        sampling_rate: k of the decay; see `ostinato.tasks.translator_sampling`.
+        sampling_rate: k of the decay; see `ostinato.tasks.translator.sampling`.
         sampling_floor: the least share of true tokens.
 
     In a loop over steps, recurrent_dropout and weight_drop are drawn anew at each step.

@@ -17,7 +17,7 @@ from ostinato.layers import Recurrent
 from ostinato.layers.attention import Memory, attention_by_name
 from ostinato.layers.bridge import Bridge, first_state
 from ostinato.tasks.stack import Build, build_stack, output_size, select_rows
-from ostinato.tasks.translator_settings import TranslatorModelSettings
+from ostinato.tasks.translator.settings import TranslatorModelSettings
 
 __all__ = ["Decoder", "DecoderState", "Encoded", "build_decoder"]
 

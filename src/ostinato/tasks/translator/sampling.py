@@ -15,8 +15,8 @@ def true_share(decay: str | None, step: int, *, rate: float, floor: float = 0.0)
         sigmoid      max(floor, k / (k + exp(i / k)))
 
     Source: Bengio, Vinyals, Jaitly, Shazeer (2015), "Scheduled Sampling for Sequence Prediction
-    with Recurrent Neural Networks", NeurIPS, arXiv:1506.03099, section 2.4. Its exponential decay is
-    k^i with k < 1; here k is a number of steps in all three, and all three have the floor that only
+    with Recurrent Neural Networks", NeurIPS, arXiv:1506.03099, section 2.4. Its exponential decay
+    is k^i with k < 1; here k is a number of steps in all three, and all have the floor that only
     its linear one has.
 
     Args:

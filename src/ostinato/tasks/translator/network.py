@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from ostinato.layers.bridge import states_by_cell
 from ostinato.layers.dropout import locked_dropout
 from ostinato.layers.embedding import Embedding, TiedReadout
-from ostinato.tasks.decoder import DecoderState, Encoded, build_decoder
 from ostinato.tasks.stack import Build, build_stack, output_size
-from ostinato.tasks.translator_settings import TranslatorModelSettings
+from ostinato.tasks.translator.decoder import DecoderState, Encoded, build_decoder
+from ostinato.tasks.translator.settings import TranslatorModelSettings
 
 __all__ = ["TranslatorNetwork"]
 

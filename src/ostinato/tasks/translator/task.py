@@ -17,12 +17,12 @@ from ostinato.data.pairs import PairSource, read_pairs
 from ostinato.tasks.beam import BeamSettings, Hypothesis, beam_search
 from ostinato.tasks.stack import Build
 from ostinato.tasks.task import Plan, Prepared, Task, evaluating
-from ostinato.tasks.translator_fitting import PairBatch, batch_of, pair_batches, prepare
-from ostinato.tasks.translator_network import TranslatorNetwork
-from ostinato.tasks.translator_sampling import true_share
-from ostinato.tasks.translator_score import TranslationScore, score_lines
-from ostinato.tasks.translator_settings import TranslatorSettings
-from ostinato.tasks.translator_tokens import Vocabularies, pieces_of, spelled
+from ostinato.tasks.translator.fitting import PairBatch, batch_of, pair_batches, prepare
+from ostinato.tasks.translator.network import TranslatorNetwork
+from ostinato.tasks.translator.sampling import true_share
+from ostinato.tasks.translator.score import TranslationScore, score_lines
+from ostinato.tasks.translator.settings import TranslatorSettings
+from ostinato.tasks.translator.tokens import Vocabularies, pieces_of, spelled
 
 __all__ = ["Translation", "Translator"]
 

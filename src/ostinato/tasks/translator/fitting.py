@@ -15,11 +15,11 @@ from ostinato.data.batches import Indices, LengthBatches, pad, padding_share
 from ostinato.data.pairs import PairError, Pairs, PairSource, read_pairs
 from ostinato.data.store import RowStore, RowWriter
 from ostinato.tasks.task import Plan, Prepared, digest_of, first_weights, rebuilt
-from ostinato.tasks.translator_settings import PairSettings
-from ostinato.tasks.translator_tokens import Vocabularies
+from ostinato.tasks.translator.settings import PairSettings
+from ostinato.tasks.translator.tokens import Vocabularies
 
 if TYPE_CHECKING:
-    from ostinato.tasks.translator import Translator
+    from ostinato.tasks.translator.task import Translator
 
 __all__ = ["PairBatch", "pair_batches", "prepare"]
 
@@ -132,8 +132,15 @@ def pair_batches(
 
 
 def batch_of(sources: list[Any], targets: list[Any], end: int) -> PairBatch:
-    """A batch of rows of tokens, each with its end."""
-    source, source_lengths = pad([np.asarray(row, np.int64) for row in sources], end)
+    """A batch of rows of tokens, each with its end.
+
+    Args:
+        sources: B rows.
+        targets: B rows.
+        end: of the targets.
+    """
+    # the vocabulary of the sources may have another end, and fewer tokens
+    source, source_lengths = pad([np.asarray(row, np.int64) for row in sources])
     target, lengths = pad([np.asarray(row, np.int64) for row in targets], end)
     first = torch.full_like(target[:1], end)
     inputs = torch.cat([first, target[:-1]])
@@ -176,8 +183,6 @@ def _parts(given: list[Pairs | None], counts: list[int], data: PairSettings) -> 
     assert source is not None
     last = counts[0] if test is not None else counts[0] - int(counts[0] * data.held_out)
     cut = last if validation is not None else last - int(counts[0] * data.validation)
-    if cut < 1:
-        raise PairError(f"There are only {counts[0]} pair(s) in {source.name}. Give more.")
 
     def stretch(first: int, end: int) -> Open:
         return lambda: islice(iter(source), first, end)
@@ -193,7 +198,7 @@ def _parts(given: list[Pairs | None], counts: list[int], data: PairSettings) -> 
 
 
 def _copied(part: Open) -> float:
-    from ostinato.tasks.translator_score import score_lines
+    from ostinato.tasks.translator.score import score_lines
 
     pairs = list(part())
     return score_lines([source for source, _ in pairs], [target for _, target in pairs]).bleu
@@ -201,6 +206,6 @@ def _copied(part: Open) -> float:
 
 def _need_bleu() -> None:
     # before hours of training, not after them
-    from ostinato.tasks.translator_score import sacrebleu
+    from ostinato.tasks.translator.score import sacrebleu
 
     sacrebleu()

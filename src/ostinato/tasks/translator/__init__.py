@@ -1,0 +1,1 @@
+"""The translator: lines in, lines out."""
