@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from figures import Figure, Figures
-from ostinato.tasks.captioner import Captioner
+from ostinato.tasks.captioner.task import Captioner
 
 __all__ = ["measure"]
 

@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 
 from figures import Figure, Figures
 from ostinato.data.catalog import get
-from ostinato.tasks.classifier import Classifier
+from ostinato.tasks.classifier.task import Classifier
 
 __all__ = ["measure"]
 

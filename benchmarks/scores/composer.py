@@ -6,7 +6,7 @@ from pathlib import Path
 
 from figures import Figure, Figures
 from ostinato.data.catalog import get
-from ostinato.tasks.composer import Composer
+from ostinato.tasks.composer.task import Composer
 
 __all__ = ["measure"]
 

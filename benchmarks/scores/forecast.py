@@ -7,7 +7,7 @@ from typing import Any
 
 from figures import Figure, Figures
 from ostinato.data.catalog import get
-from ostinato.tasks.forecaster import Forecaster
+from ostinato.tasks.forecaster.task import Forecaster
 
 __all__ = ["measure"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from figures import Figure, Figures
 from ostinato.data.catalog import get
-from ostinato.tasks.tagger import Tagger
+from ostinato.tasks.tagger.task import Tagger
 
 __all__ = ["measure"]
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from memory import peak_megabytes
-from ostinato.tasks.classifier import Classifier
+from ostinato.tasks.classifier.task import Classifier
 from report import Row
 
 __all__ = ["rows"]
 
 _FIT = """
-from ostinato.tasks.classifier import Classifier
+from ostinato.tasks.classifier.task import Classifier
 few = dict(max_steps=5, validation=0.0, held_out=0.01, baselines=False, progress=False)
 Classifier.fit({path!r}, **few)
 """

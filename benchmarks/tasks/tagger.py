@@ -10,13 +10,13 @@ from pathlib import Path
 
 from memory import peak_megabytes
 from ostinato.data.tags import read_sentences
-from ostinato.tasks.tagger import Tagger
+from ostinato.tasks.tagger.task import Tagger
 from report import Row
 
 __all__ = ["rows"]
 
 _FIT = """
-from ostinato.tasks.tagger import Tagger
+from ostinato.tasks.tagger.task import Tagger
 Tagger.fit({path!r}, max_steps=5, validation=0, held_out=0, progress=False)
 """
 

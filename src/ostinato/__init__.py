@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.language_model.task import LanguageModel
     from ostinato.tasks.registry import load
     from ostinato.tasks.tagger.task import Tagger
-    from ostinato.tasks.translator import Translator
+    from ostinato.tasks.translator.task import Translator
 
 __version__ = "0.1.0"
 
@@ -46,7 +46,7 @@ _HOMES = {
     "Classifier": "ostinato.tasks.classifier.task",
     "LanguageModel": "ostinato.tasks.language_model.task",
     "Tagger": "ostinato.tasks.tagger.task",
-    "Translator": "ostinato.tasks.translator",
+    "Translator": "ostinato.tasks.translator.task",
     "EchoStateNetwork": "ostinato.reservoirs.estimator",
     "Reservoir": "ostinato.reservoirs.layer",
     "load": "ostinato.tasks.registry",

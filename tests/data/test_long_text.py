@@ -107,7 +107,7 @@ def test_a_broken_long_file_is_named_with_the_reason(tmp_path, monkeypatch, raw,
 FIT = """
 import json, resource, sys
 from ostinato.data import long_text, streams
-from ostinato.tasks.language_model import LanguageModel
+from ostinato.tasks.language_model.task import LanguageModel
 
 long_text.LONG = streams._IN_MEMORY = 1_000_000
 

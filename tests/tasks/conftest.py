@@ -3,8 +3,8 @@ import torch
 
 from ostinato.data.tokenizers import CharTokenizer
 from ostinato.data.words import WordTokenizer
-from ostinato.tasks.language_model import LanguageModel
-from ostinato.tasks.settings import LanguageModelSettings
+from ostinato.tasks.language_model.settings import LanguageModelSettings
+from ostinato.tasks.language_model.task import LanguageModel
 
 LINES = "the cat sat on the mat.\nthe dog sat on the log.\na bird sang to the cat.\n"
 

@@ -10,9 +10,9 @@ from ostinato.cli import run
 from ostinato.data.captions import read_captions
 from ostinato.data.sequences import Layout
 from ostinato.data.tables import TableError
-from ostinato.tasks.captioner import Captioner
-from ostinato.tasks.captioner_network import CaptionerNetwork
-from ostinato.tasks.captioner_settings import CaptionerModel
+from ostinato.tasks.captioner.network import CaptionerNetwork
+from ostinato.tasks.captioner.settings import CaptionerModel
+from ostinato.tasks.captioner.task import Captioner
 
 WORDS = ["one", "three", "seventeen", "two"]
 QUICK = {

@@ -7,9 +7,9 @@ import torch
 
 import ostinato
 from ostinato.data.tables import TableError
-from ostinato.tasks.classifier import Classifier
-from ostinato.tasks.classifier_fitting import cut, read_parts, spread
-from ostinato.tasks.classifier_settings import ClassifierSettings
+from ostinato.tasks.classifier.fitting import cut, read_parts, spread
+from ostinato.tasks.classifier.settings import ClassifierSettings
+from ostinato.tasks.classifier.task import Classifier
 from ostinato.training import RunError
 
 GOOD = ["fine", "lovely", "grand", "bright"]

@@ -9,8 +9,8 @@ from ostinato.data.tables import rows_of
 from ostinato.data.vocabulary import Vocabulary
 from ostinato.data.words import WordTokenizer
 from ostinato.layers.ngrams import ngram_buckets
-from ostinato.tasks.classifier_data import LabelCoder, LabelledRows, pieces
-from ostinato.tasks.classifier_network import Inputs
+from ostinato.tasks.classifier.data import LabelCoder, LabelledRows, pieces
+from ostinato.tasks.classifier.network import Inputs
 
 TOKENIZER = WordTokenizer(["the", "film"], lower=True)
 LABELS = Vocabulary(["bad", "good"], unknown=False)
@@ -45,7 +45,7 @@ def test_the_fingerprint_tells_data_apart():
 
 @pytest.mark.parametrize("size", [1, 3, 100])
 def test_pieces_hold_the_steps_of_the_rows_alone(size, monkeypatch):
-    monkeypatch.setattr("ostinato.tasks.classifier_data._PIECE", size)
+    monkeypatch.setattr("ostinato.tasks.classifier.data._PIECE", size)
     store = RowStore.of([[1, 2, 3], [], [4], [5, 6], [7]], dtype="int64")
     found = np.concatenate(list(pieces(store, np.array([0, 1, 3]))))
     assert found.tolist() == [1, 2, 3, 5, 6]

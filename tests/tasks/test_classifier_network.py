@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from ostinato.tasks.classifier_network import ClassifierNetwork, Inputs, LabelBatch
-from ostinato.tasks.classifier_settings import ClassifierModel, ClassifierSettings
+from ostinato.tasks.classifier.network import ClassifierNetwork, Inputs, LabelBatch
+from ostinato.tasks.classifier.settings import ClassifierModel, ClassifierSettings
 
 NONE = torch.zeros(0, dtype=torch.int64)
 LENGTHS = torch.tensor([6, 3, 1])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, log_loss, precision_score, recall_score
 
-from ostinato.tasks.classifier_score import LabelScore
+from ostinato.tasks.classifier.score import LabelScore
 
 DRAWS = np.random.default_rng(0)
 

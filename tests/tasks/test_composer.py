@@ -10,9 +10,9 @@ import ostinato
 from ostinato.baselines.notes import held_nats, often_nats
 from ostinato.cli import run
 from ostinato.data.music import MusicError, Piece, read_music, write_midi
-from ostinato.tasks.composer import Composer, Transposed
-from ostinato.tasks.composer_network import IndependentNotes, NoteByNote
-from ostinato.tasks.composer_settings import ComposerSettings
+from ostinato.tasks.composer.network import IndependentNotes, NoteByNote
+from ostinato.tasks.composer.settings import ComposerSettings
+from ostinato.tasks.composer.task import Composer, Transposed
 
 SCALE = (60, 62, 64, 65, 67, 69, 71, 72)
 

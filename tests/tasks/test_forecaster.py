@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import ostinato
-from ostinato.tasks.forecaster import Forecaster
+from ostinato.tasks.forecaster.task import Forecaster
 from ostinato.training import RunError
 
 SMALL = {

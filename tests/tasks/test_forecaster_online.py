@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ostinato.tasks.forecaster import Forecaster
+from ostinato.tasks.forecaster.task import Forecaster
 
 OPTIONS = {
     "target": "x",

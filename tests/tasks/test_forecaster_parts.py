@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ostinato.tasks.forecaster_calibration import conformal_offset, recent_offsets, scores
-from ostinato.tasks.forecaster_level import Level
-from ostinato.tasks.forecaster_outputs import make_output
+from ostinato.tasks.forecaster.calibration import conformal_offset, recent_offsets, scores
+from ostinato.tasks.forecaster.level import Level
+from ostinato.tasks.forecaster.outputs import make_output
 
 LEVELS = (0.1, 0.5, 0.9)
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from ostinato.data.subwords import SubwordTokenizer
-from ostinato.tasks import generation
-from ostinato.tasks.generation import Reader
-from ostinato.tasks.scoring import score_corpus
+from ostinato.tasks.language_model import generation
+from ostinato.tasks.language_model.generation import Reader
+from ostinato.tasks.language_model.scoring import score_corpus
 
 PROMPT = "the cat"
 

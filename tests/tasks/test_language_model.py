@@ -9,8 +9,8 @@ from torch import nn
 import ostinato
 from ostinato.data.text import Document
 from ostinato.tasks import task
-from ostinato.tasks.language_model import LanguageModel
-from ostinato.tasks.settings import LanguageModelSettings
+from ostinato.tasks.language_model.settings import LanguageModelSettings
+from ostinato.tasks.language_model.task import LanguageModel
 from ostinato.training import FitResult, RunError, TrainingConfig
 
 TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 40
@@ -165,7 +165,7 @@ def test_evaluating_in_rows_forgets_only_at_their_starts():
 
 
 def test_scoring_reads_on_across_blocks(monkeypatch):
-    from ostinato.tasks import scoring
+    from ostinato.tasks.language_model import scoring
 
     lm = fit()
     whole = lm.evaluate(TEXT).nats

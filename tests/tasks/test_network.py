@@ -4,8 +4,8 @@ from torch import nn
 
 import ostinato
 from ostinato import cells
-from ostinato.tasks.network import LanguageNetwork
-from ostinato.tasks.settings import ModelSettings
+from ostinato.tasks.language_model.network import LanguageNetwork
+from ostinato.tasks.language_model.settings import ModelSettings
 from ostinato.tasks.stack import build_cell, select_rows
 
 TOKENS = torch.randint(0, 7, (5, 3), generator=torch.Generator().manual_seed(0))

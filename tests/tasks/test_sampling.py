@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostinato.tasks.sampling import Drawer, Recent, Sampling
+from ostinato.tasks.language_model.sampling import Drawer, Recent, Sampling
 
 SCORES = torch.tensor([[2.0, 1.0, 0.0, -1.0], [-3.0, 0.5, 4.0, 0.4]])
 NONE = torch.zeros(2, 4, dtype=torch.bool)

@@ -3,7 +3,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from ostinato.tasks.settings import (
+from ostinato.tasks.language_model.settings import (
     DataSettings,
     LanguageModelSettings,
     ModelSettings,

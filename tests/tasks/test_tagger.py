@@ -8,8 +8,8 @@ import torch
 import ostinato
 from ostinato import cells
 from ostinato.data.tags import TagError, read_sentences
-from ostinato.tasks.tagger import Tagger
-from ostinato.tasks.tagger_settings import TaggerSettings
+from ostinato.tasks.tagger.settings import TaggerSettings
+from ostinato.tasks.tagger.task import Tagger
 
 TINY = {"hidden_size": 8, "embedding_size": 6, "letter_size": 5, "letter_hidden_size": 6}
 QUICK = {**TINY, "batch_size": 8, "warmup_steps": 0, "progress": False}

@@ -6,8 +6,8 @@ import pytest
 from ostinato.data.streams import IGNORED
 from ostinato.data.tags import Sentence, TagError
 from ostinato.data.vocabulary import Vocabulary
-from ostinato.tasks.tagger_data import Coder, TagRows, fit_coder
-from ostinato.tasks.tagger_settings import TaggerData
+from ostinato.tasks.tagger.data import Coder, TagRows, fit_coder
+from ostinato.tasks.tagger.settings import TaggerData
 
 TRAIN = [
     Sentence(("The", "cat", "sat"), ("D", "N", "V")),
@@ -33,7 +33,7 @@ def test_sentences_come_back_as_they_went_in(rows):
 def test_memory_does_not_grow_with_the_text(monkeypatch):
     # what is held at a time, small beside the text
     monkeypatch.setattr("ostinato.data.store._BUFFER", 1 << 12)
-    monkeypatch.setattr("ostinato.tasks.tagger_data._PIECE", 1 << 10)
+    monkeypatch.setattr("ostinato.tasks.tagger.data._PIECE", 1 << 10)
     words = [f"w{k}" for k in range(50)]
 
     def peak(count):

@@ -3,8 +3,8 @@ import torch
 from torch.nn import functional as F
 
 from ostinato.data.streams import IGNORED
-from ostinato.tasks.tagger_network import TagBatch, TaggerNetwork
-from ostinato.tasks.tagger_settings import TaggerModel
+from ostinato.tasks.tagger.network import TagBatch, TaggerNetwork
+from ostinato.tasks.tagger.settings import TaggerModel
 
 SMALL = {"hidden_size": 6, "embedding_size": 5, "letter_size": 4, "letter_hidden_size": 3}
 

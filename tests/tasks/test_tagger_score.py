@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
-from ostinato.tasks.tagger_score import TagScore, is_spans, spans
+from ostinato.tasks.tagger.score import TagScore, is_spans, spans
 
 TAGS = ["A", "B", "C"]
 

@@ -13,14 +13,14 @@ from ostinato.cli.options import AsJson, Device, RunFolder, Seed
 from ostinato.cli.output import say, say_json, say_next
 
 if TYPE_CHECKING:
-    from ostinato.tasks.language_model import LanguageModel
+    from ostinato.tasks.language_model.task import LanguageModel
 
 __all__ = ["evaluate", "generate", "load"]
 
 
 def load(run: Path, device: str | None) -> LanguageModel:
     """The model of a run folder, on a device."""
-    from ostinato.tasks.language_model import LanguageModel
+    from ostinato.tasks.language_model.task import LanguageModel
 
     return LanguageModel.load(run).to(device_of(device))
 

@@ -35,8 +35,8 @@ def caption(
 ) -> None:
     """Write a text for each vector, a line each."""
     from ostinato.data.captions import read_captions
-    from ostinato.tasks.captioner import Captioner
-    from ostinato.tasks.captioner_data import layout_of
+    from ostinato.tasks.captioner.data import layout_of
+    from ostinato.tasks.captioner.task import Captioner
 
     model = Captioner.load(run).to(device_of(device))
     following = f"ostinato eval {shlex.quote(str(run))} FILE"

@@ -16,7 +16,7 @@ from ostinato.cli.options import AsJson, Device, RunFolder
 from ostinato.cli.output import say, say_json, say_next
 
 if TYPE_CHECKING:
-    from ostinato.tasks.classifier import Classifier
+    from ostinato.tasks.classifier.task import Classifier
 
 __all__ = ["classify"]
 
@@ -41,7 +41,7 @@ def classify(
     as_json: AsJson = False,
 ) -> None:
     """Classify rows: label TAB probability TAB row, a line each."""
-    from ostinato.tasks.classifier import Classifier
+    from ostinato.tasks.classifier.task import Classifier
 
     model = Classifier.load(run).to(device_of(device))
     following = f"ostinato eval {shlex.quote(str(run))} FILE"

@@ -44,7 +44,7 @@ def compose(
     from ostinato.data.music import Piece, read_music, write_json, write_midi
     from ostinato.inspect.piano_roll import draw_piano_roll
     from ostinato.inspect.pictures import picture_kind
-    from ostinato.tasks.composer import Composer
+    from ostinato.tasks.composer.task import Composer
 
     out = out or Path("composed.mid")
     if out.suffix.lower() not in (".mid", ".midi", ".json"):

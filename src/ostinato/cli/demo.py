@@ -29,7 +29,7 @@ def demo(
 ) -> None:
     """Fit a character model to Python's help texts, score it, let it write. About two minutes."""
     from ostinato.cli.scores import show_figures
-    from ostinato.tasks.language_model import LanguageModel
+    from ostinato.tasks.language_model.task import LanguageModel
 
     source = demo_text()
     if not as_json:

@@ -148,7 +148,7 @@ def _cross_validate(
     folds: int,
     plot: Path | None,
 ) -> None:
-    from ostinato.tasks.classifier import Classifier
+    from ostinato.tasks.classifier.task import Classifier
 
     if not files:
         raise typer.BadParameter("name a file to learn from.", param_hint="FILE")

@@ -13,8 +13,8 @@ from ostinato.cli.options import AsJson, Device, RunFolder, Seed
 from ostinato.cli.output import say, say_beside, say_json, say_next, say_table
 
 if TYPE_CHECKING:
-    from ostinato.tasks.forecast import Forecast
-    from ostinato.tasks.forecaster import Forecaster
+    from ostinato.tasks.forecaster.forecast import Forecast
+    from ostinato.tasks.forecaster.task import Forecaster
 
 __all__ = ["backtest", "forecast"]
 
@@ -117,7 +117,7 @@ def backtest(
 
 def _load(run: Path, device: str | None) -> Forecaster:
     from ostinato.cli.ask import device_of
-    from ostinato.tasks.forecaster import Forecaster
+    from ostinato.tasks.forecaster.task import Forecaster
 
     return Forecaster.load(run).to(device_of(device))
 

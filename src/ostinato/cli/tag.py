@@ -54,7 +54,7 @@ def tag(
 ) -> None:
     """Tag the words of sentences: word TAB tag, an empty line between sentences."""
     from ostinato.data.tags import conllu_lines
-    from ostinato.tasks.tagger import Tagger
+    from ostinato.tasks.tagger.task import Tagger
 
     if conllu and as_json:
         raise typer.BadParameter("give --conllu or --json, not both.", param_hint="--conllu")

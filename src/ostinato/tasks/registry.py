@@ -13,32 +13,32 @@ __all__ = ["TASKS", "load", "settings_class", "task_class"]
 # what config.json says -> (the class that reads the folder, the class of its settings)
 TASKS = {
     "language_model": (
-        "ostinato.tasks.language_model:LanguageModel",
-        "ostinato.tasks.settings:LanguageModelSettings",
+        "ostinato.tasks.language_model.task:LanguageModel",
+        "ostinato.tasks.language_model.settings:LanguageModelSettings",
     ),
     "captioner": (
-        "ostinato.tasks.captioner:Captioner",
-        "ostinato.tasks.captioner_settings:CaptionerSettings",
+        "ostinato.tasks.captioner.task:Captioner",
+        "ostinato.tasks.captioner.settings:CaptionerSettings",
     ),
     "classifier": (
-        "ostinato.tasks.classifier:Classifier",
-        "ostinato.tasks.classifier_settings:ClassifierSettings",
+        "ostinato.tasks.classifier.task:Classifier",
+        "ostinato.tasks.classifier.settings:ClassifierSettings",
     ),
     "tagger": (
-        "ostinato.tasks.tagger:Tagger",
-        "ostinato.tasks.tagger_settings:TaggerSettings",
+        "ostinato.tasks.tagger.task:Tagger",
+        "ostinato.tasks.tagger.settings:TaggerSettings",
     ),
     "translator": (
-        "ostinato.tasks.translator:Translator",
-        "ostinato.tasks.translator_settings:TranslatorSettings",
+        "ostinato.tasks.translator.task:Translator",
+        "ostinato.tasks.translator.settings:TranslatorSettings",
     ),
     "composer": (
-        "ostinato.tasks.composer:Composer",
-        "ostinato.tasks.composer_settings:ComposerSettings",
+        "ostinato.tasks.composer.task:Composer",
+        "ostinato.tasks.composer.settings:ComposerSettings",
     ),
     "forecaster": (
-        "ostinato.tasks.forecaster:Forecaster",
-        "ostinato.tasks.forecaster_settings:ForecasterSettings",
+        "ostinato.tasks.forecaster.task:Forecaster",
+        "ostinato.tasks.forecaster.settings:ForecasterSettings",
     ),
 }
 

@@ -78,7 +78,7 @@ class TaskSettings:
     so that one setting can be named without its section.
 
     Example:
-        >>> from ostinato.tasks.settings import LanguageModelSettings
+        >>> from ostinato.tasks.language_model.settings import LanguageModelSettings
         >>> settings = LanguageModelSettings().changed(cell="gru", lr=1e-3)
         >>> settings.model.cell, settings.training.lr
         ('gru', 0.001)

@@ -1,0 +1,1 @@
+"""The captioner: a text for a vector."""

@@ -1,0 +1,1 @@
+"""The composer: the next set of notes."""

@@ -1,0 +1,1 @@
+"""The forecaster: the values to come of a series."""

@@ -1,0 +1,1 @@
+"""The language model: text, token by token."""
