@@ -58,11 +58,15 @@ def test_fit_heeds_its_options_and_prints_one_json_object(files, capsys):
     out = files / "json"
     arguments = ["fit", "pairs", str(files / "few.tsv"), *TINY, "--out", str(out), "--json"]
     arguments += ["--attention", "none", "--cell", "gru", "--set", "training.max_steps=1"]
+    vectors = files / "vectors.txt"
+    vectors.write_text(f"one {' '.join(['0.5'] * 12)}\ntwo {' '.join(['-0.5'] * 12)}\n")
+    arguments += ["--embeddings", str(vectors)]
     assert run([*arguments, "--set", "data.held_out=0.2"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["held_out"]["lines"] == 1
     settings = ostinato.load(out).settings
     assert (settings.model.attention, settings.model.cell) == (None, "gru")
+    assert settings.model.embeddings == str(vectors)
     assert settings.data.tokens == "words"
 
 

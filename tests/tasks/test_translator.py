@@ -280,6 +280,44 @@ def test_label_smoothing_spreads_the_share_over_all_tokens():
     torch.testing.assert_close(model.training_step(batch, 0)["loss"], wanted)
 
 
+@pytest.fixture
+def vectors(tmp_path):
+    draws = np.random.default_rng(0).normal(2.0, 3.0, (3, 10))
+    rows = zip(ENGLISH, draws, strict=False)
+    lines = [f"{word} {' '.join(f'{v:.5f}' for v in row)}\n" for word, row in rows]
+    path = tmp_path / "vectors.txt"
+    path.write_text("".join(lines))
+    return str(path), draws
+
+
+@pytest.mark.parametrize("tune", [True, False])
+def test_the_source_begins_with_the_vectors_of_a_file_in_the_scale_of_ours(vectors, tune):
+    path, draws = vectors
+    options = {"joint": False, "max_steps": 3, "validation": 0.0, "held_out": 0.0, "lr": 1e-3}
+    model = fitted(embeddings=path, tune_embeddings=tune, **options)
+    table = model.network.source_embedding.weight.detach()
+    rows = table[[model.vocabularies.source.words.index(word) for word in ENGLISH[:3]]].numpy()
+    wanted = draws / draws.std(ddof=1) / np.sqrt(10)
+    np.testing.assert_allclose(rows, wanted, atol=2e-2)
+    if not tune:
+        np.testing.assert_allclose(rows, wanted, atol=1e-5)
+    assert model.network.source_embedding.weight.requires_grad == tune
+
+
+def test_vectors_of_a_joint_vocabulary_and_what_they_need(vectors, tmp_path):
+    path, _ = vectors
+    fitted(embeddings=path, max_steps=1, out=tmp_path / "run")
+    (tmp_path / "vectors.txt").unlink()
+    assert ostinato.load(tmp_path / "run").evaluate(PAIRS).lines == 81
+    for settings, message in (
+        ({"tokens": "subwords", "embeddings": path}, 'tokens must be "words" where embeddings'),
+        ({"embeddings": path, "tune_embeddings": False}, "joint must be false where"),
+        ({"tune_embeddings": False}, "tune_embeddings must be true without embeddings"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fitted(**settings)
+
+
 def test_a_cell_of_ones_own():
     class Mine(torch.nn.GRUCell):
         pass

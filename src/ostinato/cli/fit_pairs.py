@@ -69,6 +69,13 @@ def pairs(
         Attention | None,
         typer.Option(help="How the decoder looks at the source.", show_default=False),
     ] = None,
+    embeddings: Annotated[
+        str | None,
+        typer.Option(
+            help="File of word vectors that the source begins with, for --tokens word.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Fit a translator to pairs of lines, and score it."""
     files = files or []
@@ -82,7 +89,10 @@ def pairs(
         {
             "data": {"tokens": _TOKENS[tokens.value] if tokens else None},
             # "none" is TOML's word for it, too
-            "model": {"attention": attention.value if attention else None},
+            "model": {
+                "attention": attention.value if attention else None,
+                "embeddings": embeddings,
+            },
         },
         _report,
         usage="ostinato fit pairs SOURCE TARGET",

@@ -14,6 +14,7 @@ from torch import Tensor
 from ostinato.data.batches import Indices, LengthBatches, pad, padding_share
 from ostinato.data.pairs import PairError, Pairs, PairSource, read_pairs
 from ostinato.data.store import RowStore, RowWriter
+from ostinato.data.words import WordTokenizer
 from ostinato.tasks.task import Plan, Prepared, digest_of, first_weights, rebuilt
 from ostinato.tasks.translator.settings import PairSettings
 from ostinato.tasks.translator.tokens import Vocabularies
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from ostinato.tasks.translator.task import Translator
 
 __all__ = ["PairBatch", "pair_batches", "prepare"]
+
+# of a vocabulary of words the first two are no words: the unknown one, and the end
+_SPECIAL = 2
 
 Open: TypeAlias = Callable[[], Iterable[tuple[str, str]]]
 
@@ -61,6 +65,12 @@ def prepare(
     else:
         vocabularies = rebuilt(kind, plan.earlier, plan.cell).vocabularies
     model = first_weights(plan, lambda: kind(vocabularies, plan.settings, cell=plan.cell))
+    file = plan.settings.model.embeddings
+    # a run that is resumed has them in its checkpoint
+    if file is not None and plan.earlier is None:
+        assert isinstance(vocabularies.source, WordTokenizer)
+        words, seed = vocabularies.source.words[_SPECIAL:], plan.settings.training.seed
+        model.network.use_vectors(words, file, first=_SPECIAL, seed=seed)
     batches = pair_batches(
         vocabularies, parts[0](), data, shuffle=True, seed=plan.settings.training.seed
     )

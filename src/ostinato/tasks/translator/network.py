@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from ostinato.layers.embedding import Embedding, TiedReadout
 from ostinato.tasks.stack import Build, build_stack, output_size
 from ostinato.tasks.translator.decoder import DecoderState, Encoded, build_decoder
 from ostinato.tasks.translator.settings import TranslatorModelSettings
+from ostinato.tasks.word_vectors import use_vectors
 
 __all__ = ["TranslatorNetwork"]
 
@@ -58,6 +59,7 @@ class TranslatorNetwork(nn.Module):
         if target_size is not None:
             self.source_embedding = Embedding(source_size, E)
             nn.init.normal_(self.source_embedding.weight, std=E**-0.5)
+            self.source_embedding.weight.requires_grad_(settings.tune_embeddings)
         encoder = _of_encoder(settings)
         own = cell if settings.encoder_cell is None else None
         self.encoder = build_stack(encoder, E, cell=own, bidirectional=True)
@@ -85,6 +87,21 @@ class TranslatorNetwork(nn.Module):
         outputs, last = self.encoder(x, lengths=lengths)
         cells = states_by_cell(self.encoder, last, source.shape[1])
         return Encoded(self._drop(outputs, self.settings.encoder_dropout), cells, lengths)
+
+    def use_vectors(self, words: Sequence[str], file: str, *, first: int, seed: int) -> None:
+        """Begin with the vectors of a file for the source's words, brought to the scale of ours.
+
+        Args:
+            words: those whose numbers are `first`, `first` + 1, ...
+            file: see `ostinato.tasks.word_vectors.use_vectors`.
+            first: number of the first word.
+            seed: of what is drawn for words without a vector.
+        """
+        embedding = self.source_embedding or self.target_embedding
+        use_vectors(embedding, words, file, first=first, seed=seed)
+        with torch.no_grad():
+            known = embedding.weight[first:]
+            known.mul_(1 / (self._scale * known.std()))
 
     def begin(self, source: Tensor, lengths: Tensor) -> DecoderState:
         """Read the sources [S, B], and be ready to write."""

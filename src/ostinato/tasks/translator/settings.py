@@ -99,6 +99,11 @@ class TranslatorModelSettings(StackSettings):
             steps; None: it stays 1.
         sampling_rate: k of the decay; see `ostinato.tasks.translator.sampling`.
         sampling_floor: the least share of true tokens.
+        embeddings: file of word vectors (GloVe's or word2vec's) that the source's words begin with
+            (with one vocabulary for both sides, all words), brought to the scale that the network
+            wants; read by `fit` alone.
+        tune_embeddings: the source's vectors are trained; else they stay as they began, which
+            needs a vocabulary of its own for each side.
 
     In a loop over steps, recurrent_dropout and weight_drop are drawn anew at each step.
     """
@@ -118,6 +123,8 @@ class TranslatorModelSettings(StackSettings):
     sampling: str | None = None
     sampling_rate: float = 1000.0
     sampling_floor: float = 0.0
+    embeddings: str | None = None
+    tune_embeddings: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -137,6 +144,12 @@ class TranslatorModelSettings(StackSettings):
             check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
         check(
             0 <= self.sampling_floor <= 1, "sampling_floor", self.sampling_floor, "a share, in 0..1"
+        )
+        check(
+            self.tune_embeddings or self.embeddings is not None,
+            "tune_embeddings",
+            self.tune_embeddings,
+            "true without embeddings: give a file of vectors",
         )
         if self.attention is not None and self.attention_place == "between":
             check(self.num_layers >= 2, "num_layers", self.num_layers, '2 or more for "between"')
@@ -160,3 +173,12 @@ class TranslatorSettings(TaskSettings):
             optimizer="adam", lr=1e-3, weight_decay=0.0, warmup_steps=200, final_lr=0.05, ema=0.999
         )
     )
+
+    def __post_init__(self) -> None:
+        vectors = self.model.embeddings is not None
+        words = self.data.tokens == "words"
+        check(
+            words or not vectors, "tokens", self.data.tokens, '"words" where embeddings are given'
+        )
+        apart = self.model.tune_embeddings or not self.data.joint
+        check(apart, "joint", self.data.joint, "false where tune_embeddings is")
