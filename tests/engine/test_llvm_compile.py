@@ -163,7 +163,7 @@ def test_where_the_cache_stands(given, monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(given, str(tmp_path))
     below = {"OSTINATO_CACHE": "", "XDG_CACHE_HOME": "ostinato", "HOME": ".cache/ostinato"}[given]
-    assert making._folder() == tmp_path / below / "kernels"
+    assert making.cache_folder("kernels") == tmp_path / below / "kernels"
 
 
 def test_code_stays_loaded_as_long_as_its_library(cache):

@@ -12,9 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ostinato.engine import stored
 from ostinato.engine.calls import State
 from ostinato.engine.llvm.kernel import Kernel
 from ostinato.engine.llvm.text import Target
+from ostinato.engine.origin import origin_of
 from ostinato.engine.recurrence import NotFusable, Recurrence
 from ostinato.engine.trace import trace
 from ostinato.engine.watch import Watch
@@ -136,12 +138,29 @@ def _widths(x: Tensor, state: State) -> tuple[Any, ...]:
 def _read(cell: nn.Module, x: Tensor, state: State) -> Recurrence | NotFusable:
     if any(module._forward_hooks or module._forward_pre_hooks for module in cell.modules()):
         return NotFusable("hook", "", "a hook on the cell has to see every step")
+    key = _origin(cell, x, state)
+    found = None if key is None else stored.load(key)
+    if found is not None:
+        return found
     try:
         with torch.inference_mode(False), torch.no_grad(), _true_parameters(cell):
-            return trace(cell, _blank(x), tuple(map(_blank, state)))
+            found = trace(cell, _blank(x), tuple(map(_blank, state)))
     except NotFusable as error:
         warn(cell, error)
         return error
+    # a cell may change itself while it is read
+    if key is not None and key == _origin(cell, x, state):
+        stored.save(key, found)
+    return found
+
+
+def _origin(cell: nn.Module, x: Tensor, state: State) -> str | None:
+    """The name for the cell's equations on disk; None where there is no name for certain."""
+    try:
+        return origin_of(cell, x, state)
+    except Exception:
+        # attributes are anything, and may do anything when they are looked at
+        return None
 
 
 @contextlib.contextmanager

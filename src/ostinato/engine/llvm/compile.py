@@ -20,7 +20,7 @@ import llvmlite.binding as llvm
 
 from ostinato.engine.llvm.text import Target
 
-__all__ = ["Library", "compile_text", "host_target", "openmp"]
+__all__ = ["Library", "cache_folder", "compile_text", "host_target", "openmp", "write_file"]
 
 _MAGIC = b"ostinato kernel 1\n"
 
@@ -139,17 +139,18 @@ def _key(text: str, target: Target) -> str:
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
-def _folder() -> Path:
+def cache_folder(room: str) -> Path:
+    """Where files of one kind are kept; it need not exist."""
     given = os.environ.get("OSTINATO_CACHE")
     if given:
-        return Path(given) / "kernels"
+        return Path(given) / room
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "ostinato" / "kernels"
+    return Path(base) / "ostinato" / room
 
 
 def _read(key: str) -> bytes | None:
     try:
-        content = (_folder() / f"{key}.o").read_bytes()
+        content = (cache_folder("kernels") / f"{key}.o").read_bytes()
     except (OSError, RuntimeError):
         return None
     head = len(_MAGIC) + 64
@@ -160,13 +161,18 @@ def _read(key: str) -> bytes | None:
 
 def _write(key: str, code: bytes) -> None:
     content = _MAGIC + hashlib.sha256(code).hexdigest().encode() + code
-    with contextlib.suppress(OSError, RuntimeError):
-        folder = _folder()
+    with contextlib.suppress(RuntimeError):
+        write_file(cache_folder("kernels"), f"{key}.o", content)
+
+
+def write_file(folder: Path, name: str, content: bytes) -> None:
+    """Write a file so that others see all of it or nothing; where that cannot be, leave it."""
+    with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder)
+        handle, draft = tempfile.mkstemp(dir=folder)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
-            Path(name).replace(folder / f"{key}.o")
+            Path(draft).replace(folder / name)
         except OSError:
-            Path(name).unlink(missing_ok=True)
+            Path(draft).unlink(missing_ok=True)
