@@ -18,20 +18,31 @@ __all__ = ["cut_of", "pays", "suits", "walk", "walker_of"]
 _FEW_INPUTS = 16
 # below this many steps of all rows the weights are not worth being put in order
 _FEW_STEPS = 64
+# nor is a sequence cut in segments shorter than this
+_LONG = 64
 # segments shorter than this many times what forgetting takes cost more than they save
 _WORTH = 2
 
 
-def pays(units: int, density: float, rows: int, dtype: torch.dtype) -> bool:
-    """Whether touching single connections is quicker than the whole matrix, for rows side by side.
+def pays(units: int, density: float, rows: int, dtype: torch.dtype, *, cut: bool = False) -> bool:
+    """Whether touching single connections is quicker than the whole matrix.
 
-    A connection costs about as much as eight entries of the matrix that a full group of rows would
-    share; the fewer the rows, the less the matrix shares.
+    A connection costs a vector of rows about 0.6 ns; the whole matrix costs some 0.09 ns an entry
+    and step, because it must be read, and 0.014 more a row (both for float64).
+
+    Args:
+        units: H.
+        density: the share of the entries that are not zero.
+        rows: that walk side by side.
+        dtype: of the numbers.
+        cut: whether each row can be cut in segments that fill a vector by themselves.
     """
+    if units < 96:
+        return False
     lanes = lanes_for(dtype)
-    groups = -(-rows // lanes)
-    shared = min(1.0, rows / 6)
-    return units >= 64 and density * groups * lanes * 1.5 < rows / max(shared, 1 / 6) / 2
+    whole = (0.09 + 0.014 * rows) * dtype.itemsize / 8
+    vectors = 1.3 * rows / lanes if cut else -(-rows // lanes)
+    return density * 0.6 * vectors < 0.8 * whole
 
 
 def walker_of(cell: ReservoirCell) -> Walker:
@@ -77,7 +88,11 @@ def suits(call: Call) -> bool:
     assert isinstance(call.cell, ReservoirCell)
     weight = call.cell.weight_hh
     density = float(torch.count_nonzero(weight)) / weight.numel()
-    return pays(len(weight), density, B, call.x.dtype)
+    forgets = call.cell.__dict__["_walker"][0].forgets if "_walker" in call.cell.__dict__ else 0
+    lanes = lanes_for(call.x.dtype)
+    few = max(2 * B / lanes, call.cell.input_size / _FEW_INPUTS) <= 1
+    long = few and T / lanes >= _LONG
+    return pays(len(weight), density, B, call.x.dtype, cut=long and forgets >= 0)
 
 
 def walk(call: Call) -> Walk | None:
@@ -104,8 +119,8 @@ def _walk(cell: ReservoirCell, walker: Walker, x: Tensor, state: Tensor, out: Te
     for first in range(0, B, lanes):
         rows = slice(first, min(B, first + lanes))
         # a few rows leave lanes empty, which segments of one row may fill
-        alone = rows.stop - rows.start <= lanes // 2 and few
-        if alone:
+        alone = few and rows.stop - rows.start <= lanes // 2
+        if alone and cut_of(walker, x[:, first]) is not None:
             for row in range(rows.start, rows.stop):
                 last[row] = one_row(walker, x[:, row], state[row], out[:, row : row + 1])
         else:
@@ -119,13 +134,13 @@ def cut_of(walker: Walker, x: Tensor, first: int = 0, *, groups: int = 1) -> Cut
     Into as many segments as there are lanes, or that many for each of some groups, if that pays.
     """
     steps, lanes = len(x) - first, walker.lanes
-    if steps < 64 * lanes:
+    if steps < _LONG * lanes:
         return None
     if walker.forgets == 0:
         walker.forgets = forgetting(walker, x)
     if walker.forgets < 0 or steps < _WORTH * walker.forgets * lanes:
         return None
-    groups = max(1, min(groups, steps // max(64, _WORTH * walker.forgets) // lanes))
+    groups = max(1, min(groups, steps // max(_LONG, _WORTH * walker.forgets) // lanes))
     return Cut(first, steps // (lanes * groups), lanes * groups)
 
 

@@ -147,7 +147,7 @@ class RLS(_Online):
 
     def _update(self, rows: Tensor, targets: Tensor) -> None:
         count = len(rows)
-        powers = torch.arange(count - 1, -1, -1, device=rows.device)
+        powers = torch.arange(count - 1, -1, -1, dtype=rows.dtype, device=rows.device)
         weights = self.forgetting**powers
         scaled = rows * weights.sqrt()[:, None]
         p = self._p / self.forgetting**count
