@@ -1,5 +1,6 @@
 import pytest
 import torch
+from against_eager import make_call, results, walk_fused
 
 from ostinato import cells
 from ostinato.engine import algebra
@@ -94,3 +95,29 @@ def test_products_of_the_input_are_read_where_they_were_made():
     made = {node for node, _ in flat.stores}
     assert len(made) == 4
     assert not any(node in made for block in forward.walk.values() for node, _ in block.stores)
+
+
+def test_gradients_of_gains_are_added_up_and_not_written_down():
+    program = lstm()
+    reverse = adjoint(program)
+    back = Backward(program, reverse, Forward(program, *choose_saved(program, reverse)))
+    # written are the gradients of the eight products alone
+    assert sum(back.slots.values()) == 8
+    assert len(back.row_sums) == len(reverse.vectors)
+    assert {one.place.row for one in back.row_sums} == {"local"}
+
+
+def test_gradients_of_gains_are_the_same_on_any_number_of_threads():
+    before = torch.get_num_threads()
+    torch.manual_seed(0)
+    cell, found = cells.LSTM(64, 100, layer_norm=True), []
+    lengths = torch.tensor([20, 3, 17, 9, 20, 1, 12])
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            call = make_call(cell, (100, 100), I=64, T=20, B=7, lengths=lengths)
+            found.append(results(call, walk_fused(call)))
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(torch.equal(found[0][name], other[name]) for name in found[0])

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import reduce
-from typing import TypeAlias
 
 from ostinato.engine.adjoint import Adjoint
 from ostinato.engine.algebra import add, const, narrow_outer, widen
-from ostinato.engine.expressions import Matrix, Node, Program, make, walk_nodes
+from ostinato.engine.expressions import Matrix, Node, Program, walk_nodes
 from ostinato.engine.llvm.cuts import Cuts
 from ostinato.engine.llvm.forward import LEAF, STANDING, Forward, is_heavy, pieces
+from ostinato.engine.llvm.late import write_late
 from ostinato.engine.llvm.saved import step_nodes
 from ostinato.engine.llvm.spec import (
     Acc,
@@ -25,6 +25,7 @@ from ostinato.engine.llvm.spec import (
     Group,
     Place,
     Record,
+    Rowsum,
     WeightProduct,
     terms,
 )
@@ -32,9 +33,6 @@ from ostinato.engine.operations import CHEAP
 from ostinato.engine.recurrence import NotFusable
 
 __all__ = ["Backward"]
-
-# (level and width of a block, first unit)
-_Use: TypeAlias = tuple[tuple[int, int], int]
 
 
 class Backward:
@@ -46,6 +44,7 @@ class Backward:
         initial: for each state, the blocks that give the gradient of the initial state.
         weights: products for the gradients of matrices.
         colsums: sums for the gradients of vectors.
+        row_sums: such sums of what the walk has added up for each row.
         slots: slots of each record buffer of gradients.
     """
 
@@ -57,6 +56,8 @@ class Backward:
         self.walk: dict[tuple[int, int], Block] = {}
         self.homes: dict[Node, Place] = {}
         self.records: dict[Node, Record] = {}
+        self.added: dict[Node, Place] = {}
+        self.apart: set[Node] = set()
         self.slots: dict[str, int] = {}
         self.widths: dict[str, int] = {}
         self.buffers: dict[str, tuple[str, int]] = {}
@@ -155,13 +156,27 @@ class Backward:
         return self.walk[key]
 
     def _lay_out(self) -> None:
-        wanted = [p.d for p in self.adjoint.products] + [v.d for v in self.adjoint.vectors]
+        products = [p.d for p in self.adjoint.products]
+        wanted = products + [v.d for v in self.adjoint.vectors]
         roots = [n for n in self.adjoint.roots() if n not in self.known or n in wanted]
         multiplied = [n.args[0] for n in walk_nodes(roots) if n.op == "matmul" and n in self.made]
+        many = {*products, *multiplied}
+        inner = {p.d for p in self.adjoint.products if p.operand.op != "input"}
+        if inner and any(self.level(node) for node in many):
+            # what only the input meets is read by other passes; in one pass, all is in one place
+            self.apart = set(products) - inner
         for node in dict.fromkeys([*wanted, *multiplied]):
-            self._slot(node)
+            if node in many or node.width == 1 or node not in self.made:
+                self._slot(node)
+            else:
+                self._add_up(node)
         for node, record in list(self.records.items()):
             self._keep(node, record)
+        for node, place in self.added.items():
+            level = self.level(node)
+            block = self._block(level, node.width)
+            self._visit(node, block, level)
+            block.adds.append((node, place))
         for index in range(len(self.program.states)):
             self._keep_direct(index)
         for index, root in enumerate(self.adjoint.d_inputs):
@@ -173,8 +188,16 @@ class Backward:
                     done.add(node)
                     self._keep(node, place)
 
+    def _add_up(self, node: Node) -> None:
+        """Have a value that only the gradients of vectors need added up over the steps of a row."""
+        name = f"A{len(self.added)}"
+        self.buffers[name] = ("local", node.width)
+        self.added[node] = Place(name, node.width, "local")
+
     def _slot(self, node: Node) -> None:
         name = f"D{self.level(node)}_{node.width}"
+        if node in self.apart:
+            name += "x"
         slot = self.slots.get(name, 0)
         self.slots[name], self.widths[name] = slot + 1, node.width
         self.records[node] = Record(name, node.width, 0, slot)
@@ -227,6 +250,9 @@ class Backward:
             self._read_back(node, block, level)
         elif node.op == "sum":
             block.fetch[node] = self._rows(node)
+        elif self.level(node) < level and self._follows(node):
+            for arg in node.args:
+                self._visit(arg, block, level)
         elif self.level(node) < level and not self.is_pure(node):
             wide = node.width > 1 or self._sums(node)
             block.fetch[node] = (
@@ -245,6 +271,19 @@ class Backward:
         else:
             for arg in node.args:
                 self._visit(arg, block, level)
+
+    def _follows(self, node: Node) -> bool:
+        """An earlier pass's value that is sooner made again, of one other and what is at hand."""
+        if node.op not in CHEAP or node in self.homes or node in self.records or node.width == 1:
+            return False
+        free = [arg for arg in node.args if not self._at_hand(arg)]
+        return len(free) == 1 and free[0].width == node.width and not self.is_pure(free[0])
+
+    def _at_hand(self, node: Node) -> bool:
+        """A number of a row, or what is read without a computation."""
+        if node.width == 1 or node.op in ("vector", "const"):
+            return True
+        return node in self.forward.records or node in self.in_rows
 
     def _read_back(self, node: Node, block: Block, level: int) -> None:
         forward = self.forward
@@ -342,47 +381,20 @@ class Backward:
         return blocks
 
     def _walk_sorted(self) -> None:
-        for index in range(len(self.program.states)):
-            if self._overwrites(index):
-                self._write_late(index)
+        for index, width in enumerate(self.program.states):
+            self.buffers |= write_late(self.walk, index, width)
         self.walk = dict(sorted(self.walk.items()))
         self.weights = [
             WeightProduct(p.matrix, self._operand(p.operand), self.records[p.d])
             for p in self.adjoint.products
         ]
-        self.colsums = [Colsum(v.static, v.start, self.records[v.d]) for v in self.adjoint.vectors]
-
-    def _uses(self, index: int) -> tuple[list[_Use], list[_Use]]:
-        """Which blocks read and write the row of a state's gradient, and which units of it."""
-        name, reads, writes = f"C{index}", [], []
-        for key, block in self.walk.items():
-            for acc in block.accs:
-                places = [p for p in acc.start if isinstance(p, Place) and p.pointer == name]
-                reads += [(key, place.column) for place in places]
-            for _, place in block.stores:
-                if isinstance(place, Place) and place.pointer == name:
-                    writes.append((key, place.column))
-        return reads, writes
-
-    def _overwrites(self, index: int) -> bool:
-        """Whether a block would write units that another has still to read in the same step."""
-        reads, writes = self._uses(index)
-        return any(not (r[0] < w[0] or r == w) for r in reads for w in writes)
-
-    def _write_late(self, index: int) -> None:
-        """Put the direct part aside, and copy it at the end of the step."""
-        aside, name, width = f"N{index}", f"C{index}", self.program.states[index]
-        self.buffers[aside] = ("local", width)
-        level = max(key[0] for key in self.walk) + 1
-        for block in list(self.walk.values()):
-            for n, (node, place) in enumerate(block.stores):
-                if isinstance(place, Place) and place.pointer == name:
-                    waiting = replace(place, pointer=aside)
-                    block.stores[n] = (node, waiting)
-                    copy = make("aside", (), node.width, (index, place.column))
-                    last = self._block(level, node.width)
-                    last.fetch[copy] = waiting
-                    last.stores.append((copy, place))
+        self.colsums: list[Colsum] = []
+        self.row_sums: list[Rowsum] = []
+        for v in self.adjoint.vectors:
+            if v.d in self.records:
+                self.colsums.append(Colsum(v.static, v.start, self.records[v.d]))
+            else:
+                self.row_sums.append(Rowsum(v.static, v.start, self.added[v.d], v.width))
 
     def _operand(self, node: Node) -> Place:
         if node.op in STANDING:

@@ -71,6 +71,7 @@ class Emitter:
         self.values: dict[tuple[Node, int, int], str] = {}
         self.fixed: dict[tuple[Node, int], str] = {}
         self.accs: list[list[str]] = []
+        self.flags: dict[str, str] = {}
 
     def run(self) -> None:
         f = self.f
@@ -79,23 +80,22 @@ class Emitter:
         self._start()
         for group in self.block.groups:
             self._multiply(group)
-        stored = [
-            (place, i, q, self._value(node, i, q))
-            for i in range(self.rows)
-            for node, place in self.block.stores
-            for q in range(self.abreast)
-        ]
-        summed = [
-            (place, i, self._units_sum(node, i))
-            for i in range(self.rows)
-            for node, place in self.block.sums
-        ]
-        # all is read before anything is written, since records are written where others were read
-        for place, i, q, value in stored:
-            self._store(value, place, i, q)
-        for place, i, value in summed:
-            self._add_sum(place, i, value)
+        for i in range(self.rows):
+            # row by row, so that few values wait to be written
+            self._finish_row(i)
         f.finish()
+
+    def _finish_row(self, i: int) -> None:
+        """Compute and write what the block gives for one row."""
+        block, abreast = self.block, range(self.abreast)
+        stored = [(p, q, self._value(node, i, q)) for node, p in block.stores for q in abreast]
+        added = [(p, q, self._added(node, p, i, q)) for node, p in block.adds for q in abreast]
+        summed = [(p, self._units_sum(node, i)) for node, p in block.sums]
+        # all is read before anything is written, since records are written where others were read
+        for place, q, value in (*stored, *added):
+            self._store(value, place, i, q)
+        for place, value in summed:
+            self._add_sum(place, i, value)
 
     def _masks(self) -> list[str | None]:
         if self.block.width % self.lanes == 0:
@@ -321,6 +321,15 @@ class Emitter:
             # what multiplies a whole record must not meet a NaN in lanes that are not there
             value = self.f.select(str(self.masks[q]), value, "zeroinitializer")
         self.f.store(value, self._record(place, i, q))
+
+    def _added(self, node: Node, place: Place, i: int, q: int) -> str:
+        """A value and what the later steps of its row have left; of the last step, the value."""
+        f, kind = self.f, self.module.vector
+        if "going" not in self.flags:
+            self.flags["going"] = f.compare("ne", self.more, 0)
+        old = f.load(self._address(place, i, q, units=True), self.masks[q])
+        held = f.let(f"select i1 {self.flags['going']}, {kind} {old}, {kind} zeroinitializer")
+        return f.binary("fadd", held, self._value(node, i, q))
 
     def _units_sum(self, node: Node, i: int) -> str:
         total = self._masked(node, i, 0)

@@ -17,7 +17,7 @@ from ostinato.engine.llvm.saved import choose_saved
 from ostinato.engine.llvm.spec import Block, Group, Place
 from ostinato.engine.llvm.text import Function, Module, Target
 from ostinato.engine.llvm.walks import emit_flat, emit_walk, rows_of
-from ostinato.engine.llvm.weights import emit_pack, emit_weight_gradients
+from ostinato.engine.llvm.weights import emit_pack, emit_row_sums, emit_weight_gradients
 
 __all__ = ["Kernel", "Packing"]
 
@@ -167,6 +167,13 @@ class Kernel:
                 products.sort(key=lambda p: (p.operand.pointer, p.operand.column, p.record.slot))
                 emit_weight_gradients(self.module, self.frame, f"weights{n}", products, colsums)
                 workers.append(f"weights{n}")
+        if workers:
+            # of a part of the rows
+            self._entry("products", workers)
+        if back.row_sums:
+            emit_row_sums(self.module, self.frame, "vectors", back.row_sums)
+            self._entry("row_sums", ["vectors"])
+            workers.append("vectors")
         if workers:
             self._entry("weights", workers)
 

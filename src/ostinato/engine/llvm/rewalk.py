@@ -233,8 +233,9 @@ class _Reverse(_Backward):
                 low = segments[number - 1].rows
                 for record in self.records:
                     record[:, low : low + segment.live] = record[:, : segment.live]
-        if "initial" in self.kernel.library.functions:
-            steps.call("initial")
+        for name in ("initial", "row_sums"):
+            if name in self.kernel.library.functions:
+                steps.call(name)
         for s, value in zip(self.kernel.twins, twins, strict=True):
             statics[s] += value.t()
         for buffer, key in self.borrowed:
@@ -279,9 +280,9 @@ class _Reverse(_Backward):
         for j, given in enumerate(inputs):
             if given is not None and f"input{j}" in self.kernel.library.functions:
                 steps.call(f"input{j}")
-        if "weights" in self.kernel.library.functions:
+        if "products" in self.kernel.library.functions:
             self.words[self.tables] = segment.tables
-            steps.call("weights")
+            steps.call("products")
 
 
 def run(

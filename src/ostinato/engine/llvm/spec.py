@@ -13,11 +13,15 @@ from typing import Literal
 
 from ostinato.engine.expressions import Matrix, Node
 
-__all__ = ["Acc", "Block", "Colsum", "Group", "Place", "Record", "WeightProduct"]
+__all__ = ["Acc", "Block", "Colsum", "Group", "Place", "Record", "Rowsum", "WeightProduct"]
 
 # cur: this step's rows; prev: the rows of the old states; next: the following step's rows; local:
 # one row for each sequence
 RowKind = Literal["cur", "prev", "next", "local"]
+
+
+# values that a block reads and writes from which on its code is made for one row alone
+_LONG = 16
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ class Block:
         fetch: where the values that are not computed here are read.
         stores: (value, where to).
         sums: (value, where its sum over the units goes).
+        adds: (value, where it is added up over the steps of a row, the last step first).
     """
 
     name: str
@@ -98,9 +103,16 @@ class Block:
     fetch: dict[Node, Place | Record] = field(default_factory=dict)
     stores: list[tuple[Node, Place | Record]] = field(default_factory=list)
     sums: list[tuple[Node, Place]] = field(default_factory=list)
+    adds: list[tuple[Node, Place]] = field(default_factory=list)
 
     def unit_blocks(self, lanes: int) -> int:
         return -(-self.width // lanes)
+
+    @property
+    def is_long(self) -> bool:
+        """So much work on one row, and no product, that several rows at once gain nothing."""
+        passing = len(self.fetch) + len(self.stores) + len(self.adds) + 2 * len(self.sums)
+        return not self.groups and passing >= _LONG
 
     def abreast(self, lanes: int) -> int:
         """How many unit blocks are worked on at once, to fill the registers."""
@@ -126,6 +138,16 @@ class Colsum:
     static: int
     start: int
     record: Record
+
+
+@dataclass(frozen=True)
+class Rowsum:
+    """d static[start + n] += sum over sequences of place[n]."""
+
+    static: int
+    start: int
+    place: Place
+    width: int
 
 
 def terms(node: Node, through: Sequence[str] = ("add",)) -> list[Node]:

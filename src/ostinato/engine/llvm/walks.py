@@ -27,6 +27,8 @@ class _Family:
     def __init__(
         self, module: Module, frame: Frame, block: Block, rows: Sequence[int], *, split: bool
     ) -> None:
+        self.looped = block.is_long and len(rows) > 1
+        rows = (1,) if self.looped else rows
         self.module, self.frame, self.block, self.rows = module, frame, block, rows
         self.abreast = block.abreast(module.lanes)
         self.count = block.unit_blocks(module.lanes)
@@ -80,6 +82,9 @@ class _Family:
         self, f: Function, rows: Int, width: int, args: Sequence[Int], lone: str | None = None
     ) -> None:
         """Call the block for that many rows; none for 0."""
+        if self.looped:
+            self._call_each(f, rows, width, args)
+            return
         listed = [("ptr", f.arguments[0]), *(("i64", a) for a in args)]
 
         def case(code: int) -> None:
@@ -91,6 +96,20 @@ class _Family:
             cases += [n + 16 for n in self.rows if (n, width, True) in self.names]
             # more rows than are ever split cannot meet here
         f.switch(str(rows), cases, case)
+
+
+    def _call_each(self, f: Function, rows: Int, width: int, args: Sequence[Int]) -> None:
+        ub, *places, more = args
+
+        def one(r: str, _: list[str]) -> None:
+            here = [ub, *(f.add(place, r) for place in places), more]
+            f.call(
+                self.names[(1, width, False)],
+                ("ptr", f.arguments[0]),
+                *(("i64", arg) for arg in here),
+            )
+
+        f.loop(0, rows, one)
 
 
 def share(f: Function, count: Int, thread: str, threads: str, unit: int = 1) -> tuple[Int, Int]:

@@ -6,14 +6,15 @@ blocks and sums their rows in a fixed order, so that the result does not depend 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from ostinato.engine.llvm.blocks import Frame
-from ostinato.engine.llvm.spec import Colsum, Record, WeightProduct
+from ostinato.engine.llvm.spec import Colsum, Record, Rowsum, WeightProduct
 from ostinato.engine.llvm.text import Function, Int, Module
 from ostinato.engine.llvm.walks import WORKER, share
 
-__all__ = ["JOB", "emit_pack", "emit_weight_gradients", "load_square", "transpose"]
+__all__ = ["JOB", "emit_pack", "emit_row_sums", "emit_weight_gradients", "load_square", "transpose"]
 
 # one packing job, seven numbers: frame index of the source and of the destination, element offsets
 # into each, source stride, how many lanes are there, how many rows k
@@ -216,6 +217,33 @@ def emit_weight_gradients(
 
     f.loop(0, f.word(params, frame.index("chunk_count")), chunk)
     f.finish()
+
+
+def emit_row_sums(module: Module, frame: Frame, name: str, sums: Sequence[Rowsum]) -> None:
+    """Emit the worker for the gradients of vectors that the walk has added up row by row."""
+    f = Function(module, name, WORKER)
+    _, thread, threads = f.arguments
+    for one in sums:
+        low, high = share(f, -(-one.width // module.lanes), thread, threads)
+        f.loop(low, high, functools.partial(_row_sum, f, frame, one))
+    f.finish()
+
+
+def _row_sum(f: Function, frame: Frame, one: Rowsum, ub: str, _: list[str]) -> None:
+    """Sum one unit block over all sequences."""
+    m, params, stride = f.module, f.arguments[0], one.place.stride
+    assert isinstance(stride, int)
+    first = f.mul(ub, m.lanes)
+    mask = f.lanes_below(f.sub(one.width, first)) if one.width % m.lanes else None
+    source = f.at(f.pointer(params, frame.index(one.place.pointer)), f.add(first, one.place.column))
+
+    def row(r: str, values: list[str]) -> list[str]:
+        return [f.binary("fadd", values[0], f.load(f.at(source, f.mul(r, stride)), mask))]
+
+    zero = [(m.vector, "zeroinitializer")]
+    total = f.loop(0, f.word(params, frame.index("B")), row, carried=zero)[0]
+    at = f.at(f.pointer(params, frame.index(f"dS{one.static}")), f.add(first, one.start))
+    f.store(f.binary("fadd", f.load(at, mask), total), at, mask)
 
 
 def _row_sizes(module: Module) -> tuple[int, ...]:
