@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 
 from ostinato.engine.expressions import Node, Program, walk_nodes
 
-__all__ = ["NotFusable", "Part", "Recurrence"]
+__all__ = ["NotFusable", "Part", "Recurrence", "spell"]
 
 
 class NotFusable(Exception):  # noqa: N818 - a property of the cell, not a mistake
@@ -102,10 +102,11 @@ class Recurrence:
 
     def key(self) -> str:
         """A hash of the step's structure and widths, the same in every process."""
-        return hashlib.sha256(_spell(self.program).encode()).hexdigest()
+        return hashlib.sha256(spell(self.program).encode()).hexdigest()
 
 
-def _spell(program: Program) -> str:
+def spell(program: Program) -> str:
+    """A step as a text, the same in every process."""
     roots = (*program.new_states, *program.emits)
     numbers: dict[Node, int] = {}
     words = [repr((program.inputs, program.statics, program.states, len(program.emits)))]

@@ -13,6 +13,7 @@ import functools
 import hashlib
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import llvmlite
@@ -20,7 +21,16 @@ import llvmlite.binding as llvm
 
 from ostinato.engine.llvm.text import Target
 
-__all__ = ["Library", "cache_folder", "compile_text", "host_target", "openmp", "write_file"]
+__all__ = [
+    "Library",
+    "cache_folder",
+    "cached",
+    "code_key",
+    "compile_text",
+    "host_target",
+    "openmp",
+    "write_file",
+]
 
 _MAGIC = b"ostinato kernel 1\n"
 
@@ -93,7 +103,7 @@ def host_target(level: str = "") -> Target:
 class Library:
     """Loaded machine code; functions take (address of the frame, threads)."""
 
-    def __init__(self, engine: llvm.ExecutionEngine, names: list[str]) -> None:
+    def __init__(self, engine: llvm.ExecutionEngine, names: Sequence[str]) -> None:
         self._engine = engine
         kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
         self.functions = {name: kind(engine.get_function_address(name)) for name in names}
@@ -102,7 +112,20 @@ class Library:
         return int(self._engine.get_function_address(name))
 
 
-def compile_text(text: str, target: Target, names: list[str]) -> Library:
+def code_key(text: str, target: Target) -> str:
+    """The name of a text's machine code in the cache."""
+    _start()
+    return _key(text, target)
+
+
+def cached(key: str, target: Target, names: Sequence[str]) -> Library | None:
+    """Machine code that the cache has under a name."""
+    _start()
+    code = _read(key)
+    return None if code is None else Library(_load(code, target), names)
+
+
+def compile_text(text: str, target: Target, names: Sequence[str]) -> Library:
     """Machine code of a module, from the cache or made now."""
     _start()
     key = _key(text, target)

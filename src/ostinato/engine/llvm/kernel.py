@@ -9,9 +9,10 @@ import torch
 
 from ostinato.engine.adjoint import Adjoint, Product, adjoint
 from ostinato.engine.expressions import Matrix, Program, walk_nodes
+from ostinato.engine.llvm import drafts
 from ostinato.engine.llvm.backward import Backward
 from ostinato.engine.llvm.blocks import Frame
-from ostinato.engine.llvm.compile import Library, compile_text, openmp
+from ostinato.engine.llvm.compile import Library, cached, code_key, compile_text, openmp
 from ostinato.engine.llvm.forward import Forward
 from ostinato.engine.llvm.saved import choose_saved
 from ostinato.engine.llvm.spec import Block, Group, Place
@@ -85,11 +86,41 @@ class Kernel:
         if self.backward is not None:
             walks += self.backward.walk.values()
         self.most = rows_of(self.module, walks)
+        self.library: Library = self._from_disk(target) or self._made(target)
+
+    def _from_disk(self, target: Target) -> Library | None:
+        """The code as it was made before, and without writing its text."""
+        draft = drafts.load(self._draft_key(target))
+        library = None if draft is None else cached(draft.code, target, draft.names)
+        if draft is not None and library is not None:
+            self.names = list(draft.names)
+            self.frame.slots.update(draft.slots)
+            self._pack_all()
+        return library
+
+    def _draft_key(self, target: Target) -> str | None:
+        kind = "training" if self.train else "inference"
+        return drafts.draft_key(f"{kind} {sorted(openmp())}", self.program, self.dtype, target)
+
+    def _made(self, target: Target) -> Library:
         self._emit()
-        for index in range(len(program.states)):
+        for index in range(len(self.program.states)):
             # a state that no step reads has its place all the same
             self.frame.index(f"Y{index}")
-        self.library: Library = compile_text(str(self.module), target, self.names)
+        text = str(self.module)
+        library = compile_text(text, target, self.names)
+        draft = drafts.Draft(code_key(text, target), tuple(self.names), self.frame.slots)
+        drafts.save(self._draft_key(target), draft)
+        return library
+
+    def _pack_all(self) -> None:
+        """The packed weights of all blocks."""
+        self.packing = self._pack([*self.forward.flat, *self.forward.walk.values()])
+        back = self.backward
+        if back is not None:
+            initial = [block for blocks in back.initial for block in blocks]
+            self.back_packing = self._pack([*back.walk.values(), *initial])
+            self.input_packings = [self._pack(blocks) for blocks in back.inputs]
 
     def _straight(self, derived: Adjoint) -> Adjoint:
         """A matrix that the step uses transposed gets a transposed twin for its gradient."""

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 import torch
 
 from ostinato.engine.expressions import Matrix, Program
+from ostinato.engine.llvm import drafts
 from ostinato.engine.llvm.blocks import SETS, Emitter, Frame
-from ostinato.engine.llvm.compile import Library, compile_text
+from ostinato.engine.llvm.compile import Library, cached, code_key, compile_text
 from ostinato.engine.llvm.forward import Forward
 from ostinato.engine.llvm.spec import Block, Group, Place
 from ostinato.engine.llvm.text import Function, Int, Module, Target
@@ -66,9 +67,18 @@ class OneStep:
         walk = list(self.forward.walk.values())
         # rows that a walk takes at once, on which its sums depend
         self.together = min(rows, rows_of(self.module, walk))
-        self._emit(walk)
+        key = drafts.draft_key(f"step {rows} {output}", program, dtype, target)
+        draft = drafts.load(key)
+        library = None if draft is None else cached(draft.code, target, draft.names)
+        if draft is None or library is None:
+            self._emit(walk)
+            text = str(self.module)
+            library = compile_text(text, target, ["step"])
+            drafts.save(key, drafts.Draft(code_key(text, target), ("step",), self.frame.slots))
+        else:
+            self.frame.slots.update(draft.slots)
+        self._library: Library = library
         self.sizes = self._sizes()
-        self._library: Library = compile_text(str(self.module), target, ["step"])
         # the lock of the interpreter is kept: letting it go costs as much as a small step
         kind = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
         self.function = kind(self._library.address("step"))
