@@ -97,7 +97,6 @@ class _Family:
             # more rows than are ever split cannot meet here
         f.switch(str(rows), cases, case)
 
-
     def _call_each(self, f: Function, rows: Int, width: int, args: Sequence[Int]) -> None:
         ub, *places, more = args
 
