@@ -103,6 +103,25 @@ def test_inference_has_the_bits_of_the_general_way(layer, T, B, general):
     assert is_quick(layer)
 
 
+@pytest.mark.parametrize("B", [1, 3])
+def test_batch_first_and_single_steps_have_the_bits_of_the_general_way(B, general):
+    layer = LSTM(I, H, batch_first=True)
+    x, state = given(layer, 6, B)
+    turned = x.detach().transpose(0, 1).contiguous().requires_grad_()
+    for start in (None, state):
+        wanted = general(trained, layer, turned, start, LOSSES["all"])
+        same(trained(layer, turned, start, LOSSES["all"]), wanted)
+
+        def step(one, state):
+            y, new = layer.step(one, state)
+            grads = torch.autograd.grad(y.sum() + new[1].sum(), [one, *layer.parameters()])
+            return [y, *new, *grads]
+
+        one = x[0].detach().requires_grad_()
+        same(step(one, start), general(step, one, start))
+    assert is_quick(layer)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_training_has_the_bits_of_the_general_way(layer, loss, general):
     for T, B in SIZES:

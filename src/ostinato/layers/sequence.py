@@ -79,7 +79,7 @@ class SequenceLayer(nn.Module):
         clamp: Tensor | None,
     ) -> Any:
         if lengths is None and reset is None and not all_states and context is None:
-            found = None if clamp is not None else self._quickly(x, state)
+            found = None if clamp is not None else self._quickly(x, state, self.batch_first)
             if found is not None:
                 return found
         x, lengths, form = self._enter(x, lengths)
@@ -106,7 +106,7 @@ class SequenceLayer(nn.Module):
         history = [tuple(form.leave_states(part) for part in parts) for parts in history]
         return out, last, self._states.join(history)
 
-    def _quickly(self, x: Any, state: Any) -> tuple[Tensor, Any] | None:
+    def _quickly(self, x: Any, state: Any, batch_first: bool) -> tuple[Tensor, Any] | None:
         """The walk of a single cell over a dense batch, if that has been prepared and still holds.
 
         What cannot be done in this way is left to the general one, and so are all mistakes.
@@ -114,7 +114,7 @@ class SequenceLayer(nn.Module):
         if torch.compiler.is_compiling() or type(x) is not Tensor or x.dim() != 3:
             return None
         form = self._states
-        if self.batch_first or self.bidirectional or len(form.sizes) != 1 or not self._simple():
+        if self.bidirectional or len(form.sizes) != 1 or not self._simple():
             return None
         if self.checkpoint_every is not None:
             return None
@@ -127,6 +127,7 @@ class SequenceLayer(nn.Module):
             return None
         if state is not None and len(state) != len(form.sizes[0]):
             return None
+        x = x.transpose(0, 1) if batch_first else x
         quick = _quick.get(self)
         if quick is None or not quick.same():
             quick = self._prepare(x)
@@ -134,6 +135,7 @@ class SequenceLayer(nn.Module):
         if found is None:
             return None
         y, last = found
+        y = y.transpose(0, 1) if batch_first else y
         return y, last[0] if len(last) == 1 else last
 
     def _prepare(self, x: Tensor) -> Quick | None:
@@ -290,6 +292,11 @@ class SequenceLayer(nn.Module):
             ValueError: the layer is bidirectional, or a shape is wrong.
         """
         self._check_steps(x)
+        found = None
+        if context is None and clamp is None:
+            found = self._quickly(x.unsqueeze(0), state, False)
+        if found is not None:
+            return found[0][0], found[1]
         B = x.shape[0]
         states = self._start(B, x, context) if state is None else self._states.split(state, B)
         values = None if clamp is None else clamp.unsqueeze(0)
