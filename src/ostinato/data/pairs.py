@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import zip_longest
 from pathlib import Path
 from typing import TypeAlias
@@ -123,7 +124,7 @@ def read_pairs(source: PairSource, *, encoding: str = "utf-8", skip_empty: bool 
     return Pairs([(str(a), str(b)) for a, b in parts], skip_empty=skip_empty)  # type: ignore[misc]
 
 
-def read_lines(path: str | Path, *, encoding: str = "utf-8") -> Iterator[str]:
+def read_lines(path: str | Path, *, encoding: str = "utf-8") -> Generator[str, None, None]:
     """The lines of a file, plain or gz, without their ends; read as they are asked for.
 
     Raises:
@@ -168,28 +169,33 @@ def _is_utf8(encoding: str) -> bool:
 
 
 def _aligned(left: Path, right: Path, encoding: str) -> Iterator[tuple[str, str]]:
-    both = zip_longest(read_lines(left, encoding=encoding), read_lines(right, encoding=encoding))
-    for line, (source, target) in enumerate(both, 1):
-        if source is None or target is None:
-            short, long = (left, right) if source is None else (right, left)
-            text = str(target if source is None else source)
-            raise PairError(
-                f"{short} ends after line {line - 1}, and {long} goes on. Line {line} of {long} is "
-                f"the first without a partner: {_short(text)!r}. Aligned files must have as many "
-                "lines; see which one is missing."
-            )
-        yield source, target
+    with (
+        closing(read_lines(left, encoding=encoding)) as sources,
+        closing(read_lines(right, encoding=encoding)) as targets,
+    ):
+        for line, (source, target) in enumerate(zip_longest(sources, targets), 1):
+            if source is None or target is None:
+                short, long = (left, right) if source is None else (right, left)
+                text = str(target if source is None else source)
+                raise PairError(
+                    f"{short} ends after line {line - 1}, and {long} goes on. Line {line} of "
+                    f"{long} is the first without a partner: {_short(text)!r}. Aligned files must "
+                    "have as many lines; see which one is missing."
+                )
+            yield source, target
 
 
 def _columns(path: Path, encoding: str) -> Iterator[tuple[str, str]]:
-    for line, text in enumerate(read_lines(path, encoding=encoding), 1):
-        columns = text.split("\t")
-        if len(columns) != 2 and text.strip():
-            raise PairError(
-                f"{path}, line {line} has {len(columns)} column(s), and two are needed, separated "
-                f"by a tab: {_short(text)!r}. Give source and target, or two aligned files."
-            )
-        yield (columns[0], columns[1]) if text.strip() else ("", "")
+    with closing(read_lines(path, encoding=encoding)) as lines:
+        for line, text in enumerate(lines, 1):
+            columns = text.split("\t")
+            if len(columns) != 2 and text.strip():
+                raise PairError(
+                    f"{path}, line {line} has {len(columns)} column(s), and two are needed, "
+                    f"separated by a tab: {_short(text)!r}. Give source and target, or two "
+                    "aligned files."
+                )
+            yield (columns[0], columns[1]) if text.strip() else ("", "")
 
 
 def _short(text: str) -> str:

@@ -70,7 +70,7 @@ class Reservoir(Recurrent):
         """The cells, layer by layer and direction inside."""
         return [cell for cell in self.cells if isinstance(cell, ReservoirCell)]
 
-    def _quickly(self, x: Any, state: Any) -> None:
+    def _quickly(self, x: Any, state: Any, batch_first: bool) -> None:
         # each call is to be looked at by `_walk`
         return None
 
