@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from ostinato.engine.llvm.compile import host_target
+from ostinato.reservoirs import gram
 from ostinato.reservoirs.gram import Panels
 
 
@@ -19,6 +21,24 @@ def test_sums_are_those_of_the_product(columns, dtype):
     far = 1e-13 if dtype == torch.float64 else 1e-4
     expected = (rows.T @ rows).to(dtype)
     torch.testing.assert_close(panels.whole(sums), expected, rtol=far, atol=30 * far)
+
+
+@pytest.mark.parametrize("level", ["avx2", "sse2"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_lesser_processors_find_the_same(monkeypatch, level, dtype):
+    try:
+        target = host_target(level)
+    except ValueError as error:
+        pytest.skip(str(error))
+    gram._library.cache_clear()
+    monkeypatch.setattr(gram, "host_target", lambda: target)
+    rows = torch.arange(20.0 * 31).reshape(20, 31).to(dtype).cos()
+    panels = Panels(31, 20, dtype)
+    panels.fill(0, rows, 0)
+    sums = panels.zeros()
+    panels.add(sums, 0, 20)
+    gram._library.cache_clear()
+    torch.testing.assert_close(panels.whole(sums), rows.T @ rows)
 
 
 def test_rows_outside_are_left_out():

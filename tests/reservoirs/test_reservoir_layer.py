@@ -6,7 +6,9 @@ import pytest
 import torch
 
 import ostinato
+from ostinato.engine.llvm.compile import host_target
 from ostinato.reservoirs import Reservoir, ReservoirCell, fast
+from ostinato.reservoirs import sparse as kernel
 
 SHAPES = [
     # steps, rows, inputs, units, layers, directions
@@ -75,6 +77,21 @@ def test_a_long_sequence_is_walked_in_segments(sparse, B):
     assert 0 < walker.forgets < 375
     torch.testing.assert_close(y, expected, rtol=0, atol=1e-12)
     torch.testing.assert_close(h, last, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("level", ["avx2", "sse2"])
+def test_lesser_processors_walk_the_same(sparse, monkeypatch, level):
+    try:
+        target = host_target(level)
+    except ValueError as error:
+        pytest.skip(str(error))
+    kernel._library.cache_clear()
+    monkeypatch.setattr(kernel, "host_target", lambda: target)
+    layer = Reservoir(1, 70, density=0.1, spectral_radius=0.7, seed=0)
+    (y, _), (expected, _) = both(layer, torch.rand(1200, 1, 1).double())
+    kernel._library.cache_clear()
+    torch.testing.assert_close(y, expected, rtol=0, atol=1e-12)
+    assert any(sparse)
 
 
 def test_a_reservoir_that_does_not_forget_is_walked_in_one_piece(sparse):

@@ -16,8 +16,10 @@ from ostinato.engine.llvm.text import Function, Module
 
 __all__ = ["Panels", "fits"]
 
-# vectors in a panel, and columns that each of them meets at once, by the number of registers
-_TILES = {32: (3, 8), 16: (3, 4)}
+# vectors in a panel
+_VECTORS = 3
+# the most columns that each of them meets at once, by the number of registers
+_ACROSS = {32: 8, 16: 4}
 
 
 def fits(values: Tensor) -> bool:
@@ -28,7 +30,7 @@ def fits(values: Tensor) -> bool:
 def panel_width(dtype: torch.dtype) -> int:
     """Columns in a panel."""
     target = host_target()
-    return _TILES[target.registers][0] * (target.vector_bytes // dtype.itemsize)
+    return _VECTORS * (target.vector_bytes // dtype.itemsize)
 
 
 class Panels:
@@ -94,7 +96,8 @@ class Panels:
 @functools.cache
 def _library(dtype: torch.dtype) -> Library:
     module = Module(host_target(), "float" if dtype == torch.float32 else "double")
-    _emit(module, *_TILES[module.target.registers])
+    width, most = _VECTORS * module.lanes, _ACROSS[module.target.registers]
+    _emit(module, _VECTORS, max(n for n in range(1, most + 1) if width % n == 0))
     return compile_text(str(module), module.target, ["gram"])
 
 
