@@ -17,6 +17,8 @@ __all__ = ["SETS", "Emitter", "Frame", "emit_block", "most_rows"]
 ARGUMENTS = ("ptr", "i64", "i64", "i64", "i64", "i64", "i64")
 # rows 1 and 2 split their sums over several sets of accumulators, to hide the latency of an FMA
 SETS = {1: 4, 2: 2}
+# made of a dozen instructions that wait for each other
+_CHAINS = frozenset({"exp", "tanh", "sigmoid", "softplus", "log", "sin", "cos", "pow", "erf"})
 
 
 @dataclass
@@ -80,22 +82,43 @@ class Emitter:
         self._start()
         for group in self.block.groups:
             self._multiply(group)
-        for i in range(self.rows):
-            # row by row, so that few values wait to be written
-            self._finish_row(i)
+        if self._slow():
+            self._finish(range(self.rows))
+        else:
+            for i in range(self.rows):
+                # row by row, so that few values wait to be written
+                self._finish([i])
         f.finish()
 
-    def _finish_row(self, i: int) -> None:
-        """Compute and write what the block gives for one row."""
+    def _finish(self, rows: Sequence[int]) -> None:
+        """Compute and write what the block gives for some rows."""
         block, abreast = self.block, range(self.abreast)
-        stored = [(p, q, self._value(node, i, q)) for node, p in block.stores for q in abreast]
-        added = [(p, q, self._added(node, p, i, q)) for node, p in block.adds for q in abreast]
-        summed = [(p, self._units_sum(node, i)) for node, p in block.sums]
+        stored, added, summed = [], [], []
+        for i in rows:
+            stored += [(p, i, q, self._value(n, i, q)) for n, p in block.stores for q in abreast]
+            added += [(p, i, q, self._added(n, p, i, q)) for n, p in block.adds for q in abreast]
+            summed += [(p, i, self._units_sum(n, i)) for n, p in block.sums]
         # all is read before anything is written, since records are written where others were read
-        for place, q, value in (*stored, *added):
+        for place, i, q, value in (*stored, *added):
             self._store(value, place, i, q)
-        for place, value in summed:
-            self._add_sum(place, i, value)
+        for place, i, total in summed:
+            self._add_sum(place, i, total)
+
+    def _slow(self) -> bool:
+        """Whether it has long chains of operations: those of several rows then go side by side."""
+        block = self.block
+        given = {acc.node for acc in block.accs} | set(block.fetch)
+        stack = [node for node, _ in (*block.stores, *block.adds, *block.sums)]
+        stack += [term for acc in block.accs for term in acc.rest]
+        seen: set[Node] = set()
+        while stack:
+            node = stack.pop()
+            if node not in seen and node not in given:
+                if node.op in _CHAINS:
+                    return True
+                seen.add(node)
+                stack.extend(node.args)
+        return False
 
     def _masks(self) -> list[str | None]:
         if self.block.width % self.lanes == 0:
