@@ -45,7 +45,7 @@ class Size:
 
 QUICK = Size(units=100, steps=1500, washout=200, prompts=3, seeds=(0,))
 
-# chosen on series of other seeds than those below
+# chosen in some thirty trials on the very series that are scored below
 MACKEY: dict[str, Any] = {
     "feedback": 2.0,
     "spectral_radius": 1.0,
@@ -175,7 +175,7 @@ def _errors(
         case,
         figure=ours / theirs,
         # with the same weights they differ by what rounding does
-        goal=1.02,
+        goal=1.001,
         more=False,
         note=f"{theirs:.3g} there; ours {listed}",
     )
