@@ -4,8 +4,8 @@ import pickle
 import pytest
 import torch
 
+from ostinato.files import SaveError
 from ostinato.training import RunError, load_run, save_run, update_weights
-from ostinato.training.files import SaveError
 
 SETTINGS = {"hidden_size": 4, "cell": "lstm", "clip": None}
 
@@ -147,7 +147,7 @@ def test_settings_must_be_plain(tmp_path):
 
 
 def test_a_full_disk_leaves_the_run_before(run, monkeypatch):
-    from ostinato.training import files
+    from ostinato import files
 
     real, count = files._write, [0]
 

@@ -13,9 +13,9 @@ import torch
 from lightning.pytorch import Callback
 from torch.utils.data import DataLoader
 
+from ostinato.files import SaveError
 from ostinato.training import RunError, files
 from ostinato.training.checkpoint import read_checkpoint
-from ostinato.training.files import SaveError
 
 VARIANTS = {
     "plain": {},

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from ostinato.files import SaveError
 from ostinato.training import (
     SequenceModule,
     TrainingConfig,
@@ -18,7 +19,6 @@ from ostinato.training import (
     make_trainer,
     save_run,
 )
-from ostinato.training.files import SaveError
 from ostinato.training.recorder import DivergedError
 
 # setting -> what else must be set for it to matter

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
-from ostinato.training.files import SaveError, digest, settle, write_together
+from ostinato.files import SaveError, digest, settle, write_together
 from ostinato.training.runs import RunError, pack_tensors, unpack_tensors
 
 __all__ = ["FolderIO", "decode", "encode", "pack", "read_checkpoint", "unpack", "write_checkpoint"]

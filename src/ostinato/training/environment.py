@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
+from ostinato.files import write_together
 from ostinato.training.config import TrainingConfig
-from ostinato.training.files import write_together
 
 __all__ = ["describe", "record_environment"]
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ostinato.training.files import digest, settle, write_together
+from ostinato.files import digest, settle, write_together
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ostinato.files import SaveError
 from ostinato.training.best import Best
 from ostinato.training.checkpoint import pack, unpack
 from ostinato.training.config import TrainingConfig
 from ostinato.training.feed import Feed, Position
-from ostinato.training.files import SaveError
 from ostinato.training.module import SequenceModule, map_tensors
 from ostinato.training.recorder import Recorder
 from ostinato.training.runs import RunError

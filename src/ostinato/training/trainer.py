@@ -10,13 +10,13 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 
+from ostinato.files import SaveError
 from ostinato.training.average import AverageWeights
 from ostinato.training.best import Best
 from ostinato.training.checkpoint import FolderIO, read_checkpoint
 from ostinato.training.config import TrainingConfig, lightning_precision
 from ostinato.training.environment import record_environment
 from ostinato.training.feed import Feed, shard
-from ostinato.training.files import SaveError
 from ostinato.training.module import SequenceModule
 from ostinato.training.progress import Live
 from ostinato.training.quiet import quiet

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from ostinato.training import files
-from ostinato.training.files import SaveError, settle, write_together
+from ostinato import files
+from ostinato.files import SaveError, settle, write_together
 
 OLD = {"a": b"old a", "b": b"old b"}
 NEW = {"a": b"new a, longer", "b": b"new b"}
@@ -16,7 +16,7 @@ NEW = {"a": b"new a, longer", "b": b"new b"}
 SCRIPT = """
 import os, sys
 from pathlib import Path
-from ostinato.training import files
+from ostinato import files
 left = int(sys.argv[2])
 def counted(function):
     def call(*args, **kwargs):
