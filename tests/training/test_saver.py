@@ -13,8 +13,9 @@ import torch
 from lightning.pytorch import Callback
 from torch.utils.data import DataLoader
 
+from ostinato import files
 from ostinato.files import SaveError
-from ostinato.training import RunError, files
+from ostinato.training import RunError
 from ostinato.training.checkpoint import read_checkpoint
 
 VARIANTS = {
