@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,16 @@ from ostinato.reservoirs.free import FreeRunning
 from ostinato.reservoirs.gather import Gatherer
 from ostinato.reservoirs.layer import Reservoir
 from ostinato.reservoirs.readouts import Force, Readout, Ridge
+from ostinato.reservoirs.saving import load_network, save_network
 from ostinato.reservoirs.sequences import Sequences, pairs, sequences
 
 __all__ = ["EchoStateNetwork"]
+
+# by which a network is built, beside those of its cells and the readout
+_OPTIONS = (
+    *("units", "layers", "bidirectional", "feedback", "ridge", "washout", "noise", "direct"),
+    *("seed", "dtype"),
+)
 
 
 class EchoStateNetwork:
@@ -95,6 +103,7 @@ class EchoStateNetwork:
         self.seed = int(torch.randint(2**62, (1,))) if seed is None else seed
         self.dtype, self.options = dtype, options
         self.ridge = ridge
+        self._given_readout = readout
         self.readout: Readout = Ridge(ridge) if readout is None else readout
         self.reservoir: Reservoir | None = None
         self.inputs = self.outputs = 0
@@ -297,9 +306,59 @@ class EchoStateNetwork:
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """What it was built with, as scikit-learn's tools ask for it."""
-        names = ("units", "layers", "bidirectional", "feedback", "ridge", "washout", "noise")
-        kept = {name: getattr(self, name) for name in (*names, "direct", "seed", "dtype")}
-        return {**kept, **self.options}
+        kept = {name: getattr(self, name) for name in _OPTIONS}
+        return {**kept, "readout": self._given_readout, **self.options}
+
+    def set_params(self, **params: Any) -> Self:
+        """Build it anew with some other options; what was learned is forgotten.
+
+        Raises:
+            ValueError: an option is unknown or out of range; nothing has changed then.
+        """
+        changed = type(self)(**{**self.get_params(), **params})
+        self.__dict__.clear()
+        self.__dict__.update(changed.__dict__)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.base import BaseEstimator, RegressorMixin
+
+        tags = type("Tagged", (RegressorMixin, BaseEstimator), {})().__sklearn_tags__()
+        tags.input_tags.three_d_array = tags.target_tags.multi_output = True
+        return tags
+
+    # files
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted network into one safetensors file, to be opened by `load`.
+
+        Raises:
+            ValueError: nothing is learned yet, or the readout, activation or topology could not be
+                built again from a file.
+            SaveError: the disk is full, or the place cannot be written to; an older file is intact.
+        """
+        self._fitted()
+        save_network(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Open a network that `save` wrote: it answers, runs on, and goes on learning online.
+
+        Raises:
+            ValueError: the file is missing, cut short, or holds something else.
+
+        Example:
+            >>> import tempfile
+            >>> esn = EchoStateNetwork(50, washout=10, seed=0).fit(range(100), range(100))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     esn.save(f"{folder}/line.safetensors")
+            ...     again = EchoStateNetwork.load(f"{folder}/line.safetensors")
+            >>> bool((again.predict(range(5)) == esn.predict(range(5))).all())
+            True
+        """
+        found = load_network(cls, path)
+        assert isinstance(found, cls)
+        return found
 
     # data
 

@@ -50,6 +50,15 @@ class Gatherer:
         inputs = cell.input_size if self.direct else 0
         return cell.hidden_size * len(self.reservoir.cells) + inputs
 
+    @property
+    def noise_state(self) -> Tensor:
+        """Where the generator of the noise stands."""
+        return self._generator.get_state()
+
+    @noise_state.setter
+    def noise_state(self, state: Tensor) -> None:
+        self._generator.set_state(state)
+
     def fresh(self, rows: int) -> list[Tensor]:
         """Zero states [B, H], cell by cell."""
         return [cell.initial_state(rows)[0] for cell in self.reservoir.units]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ostinato.reservoirs.equations import Choice, NormalEquations
 
-__all__ = ["LMS", "RLS", "Force", "Gradient", "Readout", "Ridge"]
+__all__ = ["KINDS", "LMS", "RLS", "Force", "Gradient", "Readout", "Ridge"]
 
 PENALTIES = tuple(10.0**power for power in range(-12, 3))
 
@@ -45,6 +45,18 @@ class Readout:
     def __call__(self, features: Tensor) -> Tensor:
         """Outputs [..., O] of features [..., F]."""
         return nn.functional.linear(features, self.weight.to(features), self.bias.to(features))
+
+    def options(self) -> dict[str, Any]:
+        """What it was built with, as plain values: `type(self)(**options)` builds it again."""
+        raise NotImplementedError
+
+    def learned(self) -> dict[str, Tensor]:
+        """What it has learned, enough to answer, and to go on where that can be."""
+        return {"weight": self.weight, "bias": self.bias}
+
+    def restore(self, learned: dict[str, Tensor]) -> None:
+        """Put back what `learned` gave."""
+        self.weight, self.bias = learned["weight"], learned["bias"]
 
 
 class Ridge(Readout):
@@ -94,11 +106,24 @@ class Ridge(Readout):
             penalty = self.choice.penalty
         self.weight, self.bias = self.equations.solve(penalty)
 
+    def options(self) -> dict[str, Any]:
+        # the folds of a given penalty are not asked for
+        folds = {"folds": self.folds} if self.penalty == "cv" else {}
+        return {"penalty": self.penalty, "penalties": self.penalties, **folds}
+
 
 class _Online(Readout):
     """Learns row by row, and can go on at any time; the constant is one more feature."""
 
     online = True
+    _held: Tensor
+
+    def learned(self) -> dict[str, Tensor]:
+        return {"held": self._held}
+
+    def restore(self, learned: dict[str, Tensor]) -> None:
+        self._held = learned["held"]
+        self._split(self._held)
 
     def _split(self, held: Tensor) -> None:
         self.weight, self.bias = held[:-1].T, held[-1]
@@ -132,6 +157,16 @@ class RLS(_Online):
                 f"{alpha} and {forgetting}."
             )
         self.alpha, self.forgetting = alpha, forgetting
+
+    def options(self) -> dict[str, Any]:
+        return {"alpha": self.alpha, "forgetting": self.forgetting}
+
+    def learned(self) -> dict[str, Tensor]:
+        return {**super().learned(), "p": self._p}
+
+    def restore(self, learned: dict[str, Tensor]) -> None:
+        self._p = learned["p"]
+        super().restore(learned)
 
     def begin(self, features: int, outputs: int, like: Tensor) -> None:
         super().begin(features, outputs, like)
@@ -182,6 +217,9 @@ class Force(RLS):
             raise ValueError(f"Force: every must be at least 1, got {every}.")
         self.every = every
 
+    def options(self) -> dict[str, Any]:
+        return {**super().options(), "every": self.every}
+
 
 class LMS(_Online):
     """Least mean squares: a step down the gradient of each row's squared error.
@@ -202,6 +240,9 @@ class LMS(_Online):
                 f"LMS: rate must be positive and epochs at least 1, got {rate} and {epochs}."
             )
         self.rate, self.epochs = rate, epochs
+
+    def options(self) -> dict[str, Any]:
+        return {"rate": self.rate, "epochs": self.epochs}
 
     def begin(self, features: int, outputs: int, like: Tensor) -> None:
         super().begin(features, outputs, like)
@@ -280,3 +321,7 @@ class Gradient(Readout):
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
         self.weight, self.bias = weight.detach(), bias.detach()
+
+
+# those that can be built again from plain values
+KINDS: dict[str, type[Readout]] = {kind.__name__: kind for kind in (Ridge, RLS, Force, LMS)}
