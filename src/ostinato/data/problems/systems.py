@@ -1,7 +1,4 @@
-"""Made problems: systems whose next value follows from their past, each under its definition.
-
-All are NumPy arrays in float64, the same for the same seed.
-"""
+"""Systems whose next value follows from their past, as NumPy arrays in float64."""
 
 from __future__ import annotations
 

@@ -1,0 +1,28 @@
+"""Made problems, each under its definition: long lags, languages, dynamical systems.
+
+A generator of rows gives `Examples`: inputs, targets, where they count, and when the problem counts
+as solved. The systems themselves are plain arrays. All are the same for the same seed.
+"""
+
+from __future__ import annotations
+
+from ostinato.data.problems.examples import Examples, Solved
+from ostinato.data.problems.marked import adding, multiplication, xor
+from ostinato.data.problems.order import temporal_order
+from ostinato.data.problems.recall import copy, memorisation, random_permutation
+from ostinato.data.problems.systems import lorenz, mackey_glass, narma10
+
+__all__ = [
+    "Examples",
+    "Solved",
+    "adding",
+    "copy",
+    "lorenz",
+    "mackey_glass",
+    "memorisation",
+    "multiplication",
+    "narma10",
+    "random_permutation",
+    "temporal_order",
+    "xor",
+]
