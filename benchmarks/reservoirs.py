@@ -31,6 +31,9 @@ __all__ = ["main", "mackey_rows", "narma_rows", "speed_rows"]
 
 _AHEAD, _PROMPT = 84, 1000
 
+# of the series to learn from, and of the prompts
+_LEARNED, _ASKED = 11, 12
+
 
 @dataclass(frozen=True)
 class Size:
@@ -40,12 +43,12 @@ class Size:
     steps: int = 10_000
     washout: int = 1000
     prompts: int = 50
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = (10, 11, 12)
 
 
 QUICK = Size(units=100, steps=1500, washout=200, prompts=3, seeds=(0,))
 
-# chosen in some thirty trials on the very series that are scored below
+# chosen in some thirty trials on series of other seeds than those below, and other networks
 MACKEY: dict[str, Any] = {
     "feedback": 2.0,
     "spectral_radius": 1.0,
@@ -126,9 +129,9 @@ def squashed(steps: int, seed: int) -> Any:
 
 def mackey_rows(size: Size) -> Iterator[Row]:
     """NRMSE at 84 steps, free running, median over networks."""
-    y = squashed(size.washout + size.steps, 1)
+    y = squashed(size.washout + size.steps, _LEARNED)
     length = _PROMPT + _AHEAD
-    series = mackey_glass(size.prompts * length, seed=2)
+    series = mackey_glass(size.prompts * length, seed=_ASKED)
     truth = series.reshape(size.prompts, length)[:, -1]
     prompts = np.tanh(series - 1).reshape(size.prompts, length, 1)[:, :_PROMPT]
 
@@ -149,7 +152,7 @@ def mackey_rows(size: Size) -> Iterator[Row]:
 
 def narma_rows(size: Size) -> Iterator[Row]:
     """NRMSE on steps after those learned from, median over networks."""
-    u, y = (v[:, None] for v in narma10(size.washout + 2 * size.steps, seed=1))
+    u, y = (v[:, None] for v in narma10(size.washout + 2 * size.steps, seed=_LEARNED))
     end = size.washout + size.steps
     found: dict[str, list[float]] = {"ostinato": [], "reservoirpy": []}
     for seed in size.seeds:
@@ -183,7 +186,7 @@ def _errors(
 
 def speed_rows(size: Size, pace: Pace) -> Iterator[Row]:
     """Times of `fit`, whose readouts must agree on what they predict."""
-    y = squashed(size.steps, 1)
+    y = squashed(size.steps, _LEARNED)
     x = heard(y, len(y))
     for density in (0.1, 0.01, 1.0):
         settings = {**MACKEY, "density": density, "ridge": 1e-6, "direct": False}
