@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.registry import load
     from ostinato.tasks.tagger.task import Tagger
     from ostinato.tasks.translator.task import Translator
+    from ostinato.training.hessian_free.optimiser import HessianFree
 
 __version__ = "0.1.0"
 
@@ -49,6 +50,7 @@ _HOMES = {
     "Translator": "ostinato.tasks.translator.task",
     "EchoStateNetwork": "ostinato.reservoirs.estimator",
     "Reservoir": "ostinato.reservoirs.layer",
+    "HessianFree": "ostinato.training.hessian_free.optimiser",
     "load": "ostinato.tasks.registry",
 }
 
