@@ -170,7 +170,7 @@ def _train(
         if lag < trial.lag and running < 0.1 * _blind(trial, lag):
             lag, running = min(trial.lag, lag * 13 // 10 + 1), _blind(trial, lag)
             reached = update
-        elif lag == trial.lag:
+        elif trial.begin is not None and lag == trial.lag:
             # slower and slower once the lag is the whole one
             for group in optimiser.param_groups:
                 group["lr"] = rate / (1 + (update - reached) / 2000)
