@@ -7,13 +7,15 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["lorenz", "mackey_glass", "narma10"]
+from ostinato.data.problems.examples import Seed
+
+__all__ = ["lorenz", "lorenz_walk", "mackey_glass", "narma10"]
 
 Array = NDArray[np.float64]
 
 
 def mackey_glass(
-    steps: int, *, tau: float = 17.0, delta: float = 0.1, discard: int = 1000, seed: int = 0
+    steps: int, *, tau: float = 17.0, delta: float = 0.1, discard: int = 1000, seed: Seed = 0
 ) -> Array:
     """The Mackey-Glass system, one value for each unit of time.
 
@@ -58,7 +60,7 @@ def mackey_glass(
 
 
 def narma10(
-    steps: int, *, discard: int = 200, seed: int = 0, inputs: Array | None = None
+    steps: int, *, discard: int = 200, seed: Seed = 0, inputs: Array | None = None
 ) -> tuple[Array, Array]:
     """The tenth-order NARMA system: from each input and the nine before to the next value.
 
@@ -108,7 +110,7 @@ def narma10(
 
 
 def lorenz(
-    steps: int, *, interval: float = 0.02, substeps: int = 4, discard: int = 1000, seed: int = 0
+    steps: int, *, interval: float = 0.02, substeps: int = 4, discard: int = 1000, seed: Seed = 0
 ) -> Array:
     """The Lorenz system at equal intervals of time.
 
@@ -142,12 +144,17 @@ def lorenz(
             f"lorenz: interval and substeps must be positive, got {interval} and {substeps}."
         )
     point = np.random.default_rng(seed).uniform(-1, 1, 3) + np.array([0.0, 0.0, 25.0])
-    points = np.empty((discard + steps, 3))
-    for n in range(len(points)):
+    return lorenz_walk(point, discard + steps, interval, substeps)[discard:]
+
+
+def lorenz_walk(point: Array, steps: int, interval: float, substeps: int) -> Array:
+    """Where one point [3], or several side by side [3, N], go in `steps` intervals, [T, 3(, N)]."""
+    points = np.empty((steps, *point.shape))
+    for n in range(steps):
         for _ in range(substeps):
             point = _runge_kutta(_lorenz_slope, point, interval / substeps)
         points[n] = point
-    return points[discard:]
+    return points
 
 
 def _lorenz_slope(p: Array) -> Array:

@@ -1,0 +1,44 @@
+"""Digits, pixel by pixel."""
+
+import numpy as np
+import pytest
+
+from ostinato.data.problems import sequential_digits
+
+datasets = pytest.importorskip("sklearn.datasets")
+
+
+def test_pixels_come_line_by_line():
+    rows = sequential_digits(50, seed=1)
+    digits = datasets.load_digits()
+    pairs = zip(digits.data, digits.target, strict=True)
+    pictures = {picture.tobytes(): digit for picture, digit in pairs}
+    for n in range(50):
+        picture = rows.inputs[:, n, 0].astype(float) * 16
+        assert pictures[picture.tobytes()] == rows.targets[-1, n]
+    assert rows.mask.sum() == rows.mask[-1].sum() == 50
+
+
+def test_permuted_pixels_are_the_same_in_one_other_order():
+    plain, permuted = (sequential_digits(30, permuted=p, seed=2).inputs for p in (False, True))
+    assert (plain != permuted).any()
+    np.testing.assert_array_equal(np.sort(plain, axis=0), np.sort(permuted, axis=0))
+    again = sequential_digits(30, permuted=True, seed=3).inputs
+    # the order is that of all seeds: pixels that are always dark stay where they are
+    dark = ~sequential_digits(1437, permuted=True).inputs.any((1, 2))
+    assert dark.any()
+    assert not again[dark].any()
+
+
+def test_no_picture_is_both_learned_and_tested():
+    train, test = sequential_digits(1437), sequential_digits(360, part="test")
+    seen = {picture.tobytes() for picture in train.inputs[..., 0].T.copy()}
+    assert len(seen) == 1437
+    assert not seen & {picture.tobytes() for picture in test.inputs[..., 0].T.copy()}
+
+
+def test_refuses_more_than_there_are():
+    with pytest.raises(ValueError, match="there are 360 pictures to test, got rows=361"):
+        sequential_digits(361, part="test")
+    with pytest.raises(ValueError, match="part must be one of train, test, got 'all'"):
+        sequential_digits(1, part="all")
