@@ -12,12 +12,12 @@ from ostinato.extras import needed
 
 __all__ = ["sequential_digits"]
 
-PARTS = ("train", "test")
+PARTS = ("train", "validation", "test")
 
 _PIXELS = 64
 _BRIGHTEST = 16
-# every fifth picture, once shuffled, is kept for the test
-_TEST_SHARE = 5
+# of each five pictures, once shuffled, one is for the test and one for validation
+_SHARES = {"test": (0,), "validation": (1,), "train": (2, 3, 4)}
 _SOLVED = Solved("rows wrong", 0.05, "at most 5 % wrong, set here: no bound is in common use")
 
 
@@ -26,15 +26,15 @@ def sequential_digits(
 ) -> Examples:
     """Which digit is it, when its pixels come one by one, line by line?
 
-    The 1,797 pictures of 8 x 8 pixels that come with scikit-learn; one in five, the same for all
-    seeds, is kept for the test. Rows are drawn without repetition.
+    The 1,797 pictures of 8 x 8 pixels that come with scikit-learn; one in five is kept for the test
+    and one for validation, the same for all seeds. Rows are drawn without repetition.
 
     Source: Le, Jaitly, Hinton (2015), arXiv:1504.00941, section 4.2, with the larger pictures of
     MNIST, also in one fixed random order of the pixels ("permuted").
 
     Args:
-        rows: N, how many; at most 1,437 of "train" and 360 of "test".
-        part: "train" or "test".
+        rows: N, how many; at most 1,077 of "train" and 360 each of the others.
+        part: "train", "validation" or "test".
         permuted: the pixels come in an order that was drawn once.
         seed: of which pictures are taken.
 
@@ -47,14 +47,14 @@ def sequential_digits(
     Example:
         >>> rows = sequential_digits(4)
         >>> rows.inputs.shape, rows.targets[-1]
-        ((64, 4, 1), array([4, 1, 8, 2]))
+        ((64, 4, 1), array([7, 8, 3, 4]))
     """
     check_sizes("sequential_digits", rows=(rows, 1))
     check_choice("sequential_digits", "part", part, PARTS)
     pixels, digits = _part(part)
     if rows > len(digits):
         raise ValueError(
-            f"sequential_digits: there are {len(digits):,} pictures to {part}, got rows={rows}. "
+            f"sequential_digits: there are {len(digits):,} pictures for {part}, got rows={rows}. "
             "Ask for fewer."
         )
     which = np.random.default_rng(seed).permutation(len(digits))[:rows]
@@ -73,7 +73,6 @@ def _part(part: str) -> tuple[Rows, Rows]:
     """Pixels [K, 64] and digits [K]."""
     found = needed("sklearn.datasets", extra="baselines", why="Digits").load_digits()
     shuffled = np.random.default_rng(0).permutation(len(found.target))
-    test = np.arange(len(shuffled)) % _TEST_SHARE == 0
-    which = shuffled[test if part == "test" else ~test]
+    which = shuffled[np.isin(np.arange(len(shuffled)) % 5, _SHARES[part])]
     pixels = (found.data[which] / _BRIGHTEST).astype(np.float32)
     return pixels, found.target[which].astype(np.int64)
