@@ -95,6 +95,11 @@ class NGram:
         p: Floats = -np.log(self._walk(self._checked(tokens)))
         return p
 
+    @property
+    def parameters(self) -> int:
+        """How many numbers are kept: one for each gram, and one for each that others follow."""
+        return sum(len(level.keys) + int((level.back < 1).sum()) for level in self._orders)
+
     def probabilities(self, context: Sequence[int]) -> Floats:
         """p(w | context) of every token w, [V]."""
         V = self.vocabulary_size
