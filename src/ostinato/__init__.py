@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ostinato.layers.accelerate import accelerate
     from ostinato.layers.recurrent import Recurrent
     from ostinato.layers.torch_like import GRU, LSTM, RNN
+    from ostinato.layers.tracing import Trace, trace
     from ostinato.reservoirs.estimator import EchoStateNetwork
     from ostinato.reservoirs.layer import Reservoir
     from ostinato.tasks.captioner.task import Captioner
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ostinato.tasks.registry import load
     from ostinato.tasks.tagger.task import Tagger
     from ostinato.tasks.translator.task import Translator
+    from ostinato.training.initialise import initialise
     from ostinato.training.hessian_free.optimiser import HessianFree
 
 __version__ = "0.1.0"
@@ -41,6 +43,8 @@ _HOMES = {
     "RNN": "ostinato.layers.torch_like",
     "LSTM": "ostinato.layers.torch_like",
     "GRU": "ostinato.layers.torch_like",
+    "Trace": "ostinato.layers.tracing",
+    "trace": "ostinato.layers.tracing",
     "Composer": "ostinato.tasks.composer.task",
     "Forecaster": "ostinato.tasks.forecaster.task",
     "Captioner": "ostinato.tasks.captioner.task",
@@ -52,6 +56,7 @@ _HOMES = {
     "Reservoir": "ostinato.reservoirs.layer",
     "HessianFree": "ostinato.training.hessian_free.optimiser",
     "load": "ostinato.tasks.registry",
+    "initialise": "ostinato.training.initialise",
 }
 
 __all__ = [*_HOMES, "__version__"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -71,8 +71,14 @@ class InTime:
         if options.weight_drop:
             self._weight_drop = WeightDrop(cell, input_size, sizes, options.weight_drop)
 
-    def walk(self, call: Call, training: bool, clamp: Tensor | None = None) -> Walk:
-        """Walk the call's cell with what belongs around it."""
+    def walk(
+        self,
+        call: Call,
+        training: bool,
+        clamp: Tensor | None = None,
+        runs: Callable[[Call], Walk] = run,
+    ) -> Walk:
+        """Walk the call's cell with what belongs around it; `runs` makes the walk."""
         if torch.compiler.is_compiling():
             call = self._recordable(call, training)
         parameters = call.parameters
@@ -95,7 +101,7 @@ class InTime:
             reset_state = None if reset_state is None else (*reset_state, *kept)
         outer = chain[-1] if chain else call.cell
         prefix = "cell." * len(chain)
-        walk = run(
+        walk = runs(
             dataclasses.replace(
                 call,
                 cell=outer,

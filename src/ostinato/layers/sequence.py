@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from ostinato.engine import Call, Every, State, Walk, run
+from ostinato.engine import Call, Every, State, Walk
 from ostinato.layers.dropout import locked_dropout
 from ostinato.layers.initial import InitialState
 from ostinato.layers.intime import InTime
+from ostinato.layers.listening import listened, runner
 from ostinato.layers.shapes import (
     Form,
     Lengths,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ostinato.engine.quick import Quick
     from ostinato.engine.standing import Homes
     from ostinato.engine.stepper import Stepper
+    from ostinato.layers.tracing import Trace
 
 __all__ = ["SequenceLayer"]
 
@@ -65,6 +67,22 @@ class SequenceLayer(nn.Module):
 
     def _parameters_of(self, place: int) -> Mapping[str, Tensor] | None:
         return None
+
+    def trace(self, x: Tensor | PackedSequence, *inputs: Any, **keywords: Any) -> Trace:
+        """Walk over a batch of sequences, and keep what every cell did at every step.
+
+        Takes what the layer takes (state, lengths, reset, ...) and what `ostinato.trace` takes
+        (only, rows, steps, units, gradients, ...), which see.
+
+        Example:
+            >>> from ostinato import LSTM
+            >>> trace = LSTM(3, 4).trace(torch.zeros(5, 2, 3), only=["c", "f"])
+            >>> trace["f"].shape
+            (5, 2, 4)
+        """
+        from ostinato.layers.tracing import trace
+
+        return trace(self, x, *inputs, **keywords)
 
     # the whole sequence
 
@@ -112,6 +130,8 @@ class SequenceLayer(nn.Module):
         What cannot be done in this way is left to the general one, and so are all mistakes.
         """
         if torch.compiler.is_compiling() or type(x) is not Tensor or x.dim() != 3:
+            return None
+        if listened():
             return None
         form = self._states
         if self.bidirectional or len(form.sizes) != 1 or not self._simple():
@@ -256,9 +276,10 @@ class SequenceLayer(nn.Module):
         return x, [walk.state for walk in walks], history if all_states else None
 
     def _walk(self, place: int, call: Call, clamp: Tensor | None) -> Walk:
+        runs = runner(self, place)
         if self._plain and call.x.is_floating_point():
-            return run(call)
-        return self._in_time[place].walk(call, self.training, clamp)
+            return runs(call)
+        return self._in_time[place].walk(call, self.training, clamp, runs)
 
     def _add(self, x: Tensor, y: Tensor, lengths: Tensor | None) -> Tensor:
         if not x.is_floating_point():

@@ -1,0 +1,311 @@
+"""`trace`: run a module once, and keep what its recurrent layers did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from ostinato.engine import Call, State, Walk, run, split_result
+from ostinato.layers.attention import Attention
+from ostinato.layers.listening import listening
+from ostinato.layers.sequence import SequenceLayer
+from ostinato.layers.tracing.foreign import walked_as_ours
+from ostinato.layers.tracing.nudge import Nudged
+from ostinato.layers.tracing.selection import Chosen, Selection, numbers
+from ostinato.layers.tracing.steps import Recorded, Walked, innermost, record
+from ostinato.layers.tracing.stretches import Stretch, assembled
+from ostinato.layers.tracing.trace import Trace
+from ostinato.layers.tracing.watch import state_names
+
+__all__ = ["Loss", "trace"]
+
+# what the module returned -> the number whose gradients are asked for
+Loss: TypeAlias = Callable[[Any], Tensor]
+
+
+def trace(
+    module: nn.Module,
+    *inputs: Any,
+    only: str | Sequence[str] | None = None,
+    layers: str | Sequence[str] | None = None,
+    rows: Chosen = None,
+    steps: Chosen = None,
+    units: Chosen | Mapping[str, Chosen] = None,
+    gradients: Loss | None = None,
+    training: bool | None = None,
+    labels: Sequence[Sequence[str]] | None = None,
+    first: str | None = None,
+    call: Callable[..., Any] | None = None,
+    **keywords: Any,
+) -> Trace:
+    """Run a module, and keep what every recurrent layer in it did, at every step.
+
+    The layers are ours, with any cell, and torch.nn.RNN, LSTM and GRU. They walk on the engine in
+    force, at its speed; what happens inside a step is computed afterwards, for all steps at once.
+    Also kept are the weights of attention (`ostinato.layers.attention`).
+
+    Args:
+        module: one layer, or a network that has some.
+        inputs: what it is called with.
+        only: names ("c", "f.pre") and kinds ("state", "gate", "pre", "value", "output",
+            "attention") to keep; None: everything. What is left out takes no memory.
+        layers: names of modules ("network.stack") or of layers ("network.stack.0") to keep.
+        rows: of the batch, numbers or a slice.
+        steps: numbers or a slice.
+        units: numbers or a slice, for all names, or a dictionary of them by name.
+        gradients: maps what the module returned to a loss; keeps d loss / d value for each name
+            (of states: through all later steps).
+        training: run in training or in evaluation mode; None: as the module is.
+        labels: for each row, what stands at each step.
+        first: name of the module whose layers come first, and to which labels belong.
+        call: what is called with the inputs; None: the module itself.
+        keywords: further arguments of the call, such as lengths, reset, state, clamp.
+
+    Raises:
+        ValueError: the module has no recurrent layer, or a name, layer, row, step or unit is not
+            there; the message names the nearest.
+
+    Example:
+        >>> from ostinato import GRU
+        >>> found = trace(GRU(3, 4), torch.ones(6, 2, 3), only=["h", "z"], rows=[1])
+        >>> found["z"].shape
+        (6, 1, 4)
+        >>> found = trace(GRU(3, 4), torch.ones(6, 2, 3), gradients=lambda out: out[0][-1].sum())
+        >>> found.gradients("h")[-1]
+        array([[1., 1., 1., 1.],
+               [1., 1., 1., 1.]], dtype=float32)
+    """
+    selection = Selection(_names(only), _names(layers), rows, steps, units)
+    recorder = _Recorder(selection, graded=gradients is not None)
+    with ExitStack() as stack:
+        stack.enter_context(_mode(module, training))
+        recorder.modules = stack.enter_context(walked_as_ours(module))
+        if not recorder.modules:
+            raise ValueError(
+                f"trace: {type(module).__name__} has no recurrent layer. Give a module with layers "
+                "of ostinato, or torch.nn.RNN, LSTM or GRU themselves (no subclass)."
+            )
+        stack.enter_context(_watched_attention(module, recorder))
+        stack.enter_context(torch.set_grad_enabled(gradients is not None))
+        with listening(recorder.walk):
+            output = (call or module)(*inputs, **keywords)
+        if gradients is not None:
+            recorder.differentiate(gradients(output))
+    selection.check()
+    return recorder.trace(labels, first, output)
+
+
+class _Recorder:
+    """Makes the walks of a module's layers, and notes what is asked for of them."""
+
+    def __init__(self, selection: Selection, graded: bool) -> None:
+        self.selection = selection
+        self.graded = graded
+        self.modules: dict[nn.Module, str] = {}
+        self.order: dict[str, None] = {}
+        self.stretches: list[Stretch] = []
+        # what waits for the loss
+        self._walks: list[tuple[Stretch, Walked, Nudged, Tensor]] = []
+        self._looks: list[tuple[Stretch, Tensor]] = []
+        self._busy = False
+
+    # while the module runs
+
+    def walk(self, layer: SequenceLayer, place: int, call: Call) -> Walk:
+        """Make a walk for a layer, and note it."""
+        module = self.modules.get(layer)
+        if module is None:
+            return run(call)
+        number, direction = divmod(place, 2) if layer.bidirectional else (place, 0)
+        name = f"{module}.{number}".lstrip(".")
+        T, B = call.x.shape[:2]
+        if not self.selection.wants_layer(module, name) or not T or not B:
+            return run(call)
+        self.order[module] = None
+        count = len(layer._states.sizes[place]) or len(call.state)
+        inner = innermost(call.cell)
+        random = torch.get_rng_state()
+        nudges = None
+        if self.graded:
+            nudged = _nudged_cell(layer, place, call, count)
+            nudges = nudged.columns(call, call.state[0])
+            walk = run(_nudged_call(call, nudged, nudges))
+        else:
+            walk = run(replace(call, all_states=True))
+        assert walk.states is not None
+        states = tuple(part.detach() for part in walk.states)
+        walked = Walked(call, states, state_names(inner, count), random)
+        stretch = Stretch(
+            module,
+            name,
+            type(inner).__name__,
+            direction,
+            T,
+            B,
+            call.lengths,
+            tuple(part.detach() for part in call.state[:count]),
+            tuple(part.detach() for part in walk.state[:count]),
+            whole=T == 1,
+        )
+        self.stretches.append(stretch)
+        if nudges is None:
+            self._record(stretch, walked)
+        else:
+            self._walks.append((stretch, walked, nudged, nudges))
+        return Walk(walk.output, walk.state, walk.states if call.all_states else None)
+
+    def look(self, module: str, attention: Attention, weights: Tensor) -> None:
+        """Note where an attention looked: [T, B, S], or [B, S] of one step."""
+        wanted = self.selection.wants_layer(module, module)
+        if self._busy or not wanted or not self.selection.wants("weights", "attention"):
+            return
+        self.order[module] = None
+        T, B = weights.shape[:2] if weights.dim() == 3 else (1, len(weights))
+        stretch = Stretch(
+            module, module, type(attention).__name__, 0, T, B, None, (), (), whole=True
+        )
+        self.stretches.append(stretch)
+        stretch.parts["weights"] = self._weights(weights, None)
+        if self.graded:
+            self._looks.append((stretch, weights))
+
+    def _weights(self, weights: Tensor, gradient: Tensor | None) -> Recorded:
+        rows = weights.shape[-2]
+        chosen = numbers("rows", self.selection.rows, rows, "the batch has")
+        units = self.selection.units_of("weights", weights.shape[-1])
+
+        def cut(whole: Tensor) -> Tensor:
+            shaped = whole.detach().cpu().view(-1, rows, whole.shape[-1])
+            return shaped[:, chosen][..., units].clone()
+
+        graded = None if gradient is None else cut(gradient)
+        return Recorded("attention", "softmax", units, cut(weights), graded)
+
+    def _record(self, stretch: Stretch, walked: Walked) -> None:
+        selection = self.selection
+        if stretch.whole:
+            # which of these steps are meant is known when all have been taken
+            selection = selection.all_steps()
+        self._busy = True
+        try:
+            stretch.parts = record(walked, selection)
+        finally:
+            self._busy = False
+
+    # afterwards
+
+    def differentiate(self, loss: Tensor) -> None:
+        """Record all that waited for the gradient of a loss."""
+        if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
+            what = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+            raise ValueError(
+                "trace: gradients must map what the module returned to one number that depends on "
+                f"the recurrent layers, got {what}. For example: lambda out: out[0].square().mean()"
+            )
+        wanted = [nudges for *_, nudges in self._walks] + [w for _, w in self._looks]
+        found = iter(torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True))
+        for stretch, walked, nudged, _ in self._walks:
+            adjoints = nudged.apart(next(found))
+            self._record(stretch, replace(walked, adjoints=adjoints))
+        for stretch, weights in self._looks:
+            stretch.parts["weights"] = self._weights(weights, next(found))
+        self._walks.clear()
+        self._looks.clear()
+
+    def trace(
+        self, labels: Sequence[Sequence[str]] | None, first: str | None, output: Any
+    ) -> Trace:
+        """All that was noted."""
+        order = [*([first] if first in self.order else []), *self.order]
+        plain = tree_map_only(Tensor, Tensor.detach, output)
+        return assembled(self.stretches, [*dict.fromkeys(order)], self.selection, labels, plain)
+
+
+# engines know a cell by its identity, so what stands around it is kept
+_nudged_cells: WeakKeyDictionary[nn.Module, dict[int, Nudged]] = WeakKeyDictionary()
+
+
+def _nudged_cell(layer: nn.Module, place: int, call: Call, count: int) -> Nudged:
+    kept = _nudged_cells.setdefault(layer, {})
+    found = kept.get(place)
+    if found is None or found.cell is not call.cell:
+        width = _own_output(call)
+        found = Nudged(call.cell, [part.shape[-1] for part in call.state[:count]], width)
+        kept[place] = found
+    return found
+
+
+def _own_output(call: Call) -> int:
+    """Width of the output where it is none of the states, else 0."""
+    one = [part[:1].detach() for part in (call.x[0], *call.state)]
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        watched = _Once(call.cell)
+        given = {f"cell.{name}": part for name, part in (call.parameters or {}).items()}
+        output, new = torch.func.functional_call(watched, given, tuple(one))
+    return 0 if output is new[0] else int(output.shape[-1])
+
+
+class _Once(nn.Module):
+    """One step in the one form, as a module, so that parameters can be replaced in it."""
+
+    def __init__(self, cell: nn.Module) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, x: Tensor, *state: Tensor) -> tuple[Tensor, State]:
+        return split_result(self.cell(x, *state), len(state))
+
+
+def _nudged_call(call: Call, nudged: Nudged, nudges: Tensor) -> Call:
+    parameters = call.parameters
+    return replace(
+        call,
+        cell=nudged,
+        x=torch.cat([call.x, nudges.to(call.x)], dim=-1),
+        parameters=parameters and {f"cell.{name}": part for name, part in parameters.items()},
+        all_states=True,
+    )
+
+
+@contextmanager
+def _watched_attention(module: nn.Module, recorder: _Recorder) -> Iterator[None]:
+    handles = []
+    try:
+        for name, part in module.named_modules():
+            if isinstance(part, Attention):
+                hook = partial(_looked, recorder, name)
+                handles.append(part.register_forward_hook(hook))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _looked(recorder: _Recorder, name: str, attention: Attention, _: Any, result: Any) -> None:
+    recorder.look(name, attention, result[1])
+
+
+@contextmanager
+def _mode(module: nn.Module, training: bool | None) -> Iterator[None]:
+    if training is None:
+        yield
+        return
+    before = [(part, part.training) for part in module.modules()]
+    module.train(training)
+    try:
+        yield
+    finally:
+        for part, was in before:
+            part.training = was
+
+
+def _names(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if given is None else (given,) if isinstance(given, str) else tuple(given)
