@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.engine import Call, Walk
+from ostinato.layers.listening import listened
 from ostinato.layers.recurrent import Recurrent
 from ostinato.reservoirs import fast
 from ostinato.reservoirs.cell import ReservoirCell
@@ -75,7 +76,7 @@ class Reservoir(Recurrent):
         return None
 
     def _walk(self, place: int, call: Call, clamp: Tensor | None) -> Walk:
-        if self._plain and clamp is None:
+        if self._plain and clamp is None and not listened():
             found = fast.walk(call)
             if found is not None:
                 return found
