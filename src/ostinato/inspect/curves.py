@@ -14,7 +14,7 @@ from ostinato.training.runs import RunError, load_run
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Curves", "draw_curves", "read_curves"]
+__all__ = ["Curves", "draw_curves", "read_curves", "read_lines"]
 
 Line = list[tuple[int, float]]
 
@@ -60,7 +60,7 @@ def read_curves(folder: str | Path) -> Curves:
     path = folder / "metrics.jsonl"
     loss: Line = []
     validation: dict[str, Line] = {}
-    for told in _lines(path):
+    for told in read_lines(path):
         step = told.get("step")
         if not isinstance(step, int):
             continue
@@ -144,7 +144,8 @@ def _all_positive(runs: Sequence[Curves]) -> bool:
     return all(value > 0 for line in losses for _, value in line)
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl, also of one that is being written; none where there is no file."""
     if not path.is_file():
         return []
     texts = path.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -13,7 +13,7 @@ from ostinato.tasks.language_model.network import LanguageNetwork
 from ostinato.tasks.language_model.sampling import Drawer, Recent, Sampling
 from ostinato.tasks.stack import select_rows
 
-__all__ = ["Reader", "beam_search", "sample_tokens"]
+__all__ = ["Reader", "allowed", "beam_search", "sample_tokens"]
 
 # steps of a prompt that are read at once: what bounds the memory that a long prompt takes
 _READ = 512
@@ -107,7 +107,7 @@ def sample_tokens(
     while (length is None or made < length) and not all(ended):
         if tokens is not None:
             reader.step(tokens)
-        p = sampling.probabilities(_allowed(reader.scores, tokenizer), recent.mask)
+        p = sampling.probabilities(allowed(reader.scores, tokenizer), recent.mask)
         tokens = p.argmax(1) if sampling.greedy else drawer.draw(p)
         recent.add(tokens)
         made += 1
@@ -144,7 +144,7 @@ def beam_search(
     lines: list[list[int]] = [[]]
     best, best_total = None, -torch.inf
     for step in range(length):
-        scores = sampling.penalised(_allowed(reader.scores, tokenizer).double(), recent.mask)
+        scores = sampling.penalised(allowed(reader.scores, tokenizer).double(), recent.mask)
         ranked = totals[:, None] + torch.log_softmax(scores, 1)
         if tokenizer.stop is not None:
             total, row = ranked[:, tokenizer.stop].max(0)
@@ -167,8 +167,8 @@ def beam_search(
     return best
 
 
-def _allowed(scores: Tensor | None, tokenizer: Tokenizer) -> Tensor:
-    # on the host, where the choice is made; "unknown" is nothing that could be written
+def allowed(scores: Tensor | None, tokenizer: Tokenizer) -> Tensor:
+    """Scores on the host, where the choice is made; "unknown" is nothing that could be written."""
     assert scores is not None
     scores = scores.float().cpu()
     if tokenizer.unknown is not None:

@@ -13,7 +13,7 @@ from ostinato.tasks.language_model.network import LanguageNetwork
 from ostinato.tasks.language_model.sampling import Sampling
 from ostinato.tasks.task import evaluating
 
-__all__ = ["search", "write", "write_pieces"]
+__all__ = ["read_prompt", "search", "write", "write_pieces"]
 
 
 class Model(Protocol):
@@ -30,7 +30,7 @@ def write(
     model: Model, prompts: Sequence[str], length: int, sampling: Sampling, seed: int | None
 ) -> list[str]:
     """Continuations of several prompts, side by side."""
-    starts = [_read(model.tokenizer, prompt) for prompt in prompts]
+    starts = [read_prompt(model.tokenizer, prompt) for prompt in prompts]
     lines: list[list[int]] = [[] for _ in prompts]
     if prompts and length:
         with evaluating(model.network):
@@ -47,7 +47,7 @@ def write_pieces(
     model: Model, prompt: str, length: int | None, sampling: Sampling, seed: int | None
 ) -> Iterator[str]:
     """The continuation of one prompt, each piece as soon as it is certain."""
-    start = _read(model.tokenizer, prompt)
+    start = read_prompt(model.tokenizer, prompt)
     return _pieces(model, start, length, sampling, seed)
 
 
@@ -64,7 +64,7 @@ def search(model: Model, prompt: str, length: int, sampling: Sampling, width: in
             "generate: a beam draws nothing, so that temperature, top_k and top_p do nothing. "
             "Leave them out, or give beam=1."
         )
-    start = _read(model.tokenizer, prompt)
+    start = read_prompt(model.tokenizer, prompt)
     if not length:
         return ""
     with evaluating(model.network):
@@ -91,7 +91,13 @@ def _pieces(
         yield rest
 
 
-def _read(tokenizer: Tokenizer, prompt: str) -> Ids:
+def read_prompt(tokenizer: Tokenizer, prompt: str) -> Ids:
+    """The tokens that a model reads before it continues a prompt, at least one.
+
+    Raises:
+        TypeError: the prompt is no text.
+        ValueError: it holds unseen characters, or is empty where the model knows no beginning.
+    """
     if not isinstance(prompt, str):
         raise TypeError(f"generate: a prompt must be text, got {type(prompt).__name__}.")
     ids = tokenizer.encode(prompt)
