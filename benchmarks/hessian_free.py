@@ -57,8 +57,8 @@ class Settings:
     problem: str
     steps: int = 100
     hidden: int = 100
-    gradient_rows: int = 2000
-    curvature_rows: int = 500
+    gradient_rows: int = 10_000
+    curvature_rows: int = 1000
     damping: float = 0.1
     structural: float = 1 / 30
     distance: str = "cross-entropy"
@@ -210,6 +210,7 @@ def _keep(
 ) -> None:
     state = optimizer.state_dict()
     tensors = {f"network.{name}": t for name, t in network.state_dict().items()}
+    # a solution that led astray is not kept
     tensors |= {f"optimizer.{n}": kept["solution"] for n, kept in state["state"].items()}
     with (out / "log.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps(lines[-1]) + "\n")

@@ -118,6 +118,8 @@ def kept_iterations(most: int) -> set[int]:
 
 def too_slow(values: list[float], progress: float) -> bool:
     """Whether q, by its values so far, falls too little to go on."""
+    if not progress:
+        return False
     i = len(values) - 1
     k = max(_SHORTEST, int(_SHARE * i))
     if i <= k or values[-1] >= 0:

@@ -50,12 +50,17 @@ def next_damping(damping: float, ratio: float) -> float:
     return damping / DROP if ratio < _BAD else damping
 
 
-def back_track(values: Callable[[Tensor], float], iterates: Sequence[Tensor]) -> Choice:
+def back_track(
+    values: Callable[[Tensor], float], iterates: Sequence[Tensor], start: float
+) -> Choice:
     """The iterate where the objective stops to fall, from the last one backwards.
+
+    Iterates after which it is no better than before are passed over.
 
     Args:
         values: the objective after a step.
         iterates: in the order in which they were found.
+        start: the objective before.
 
     Returns:
         Its place among the iterates, and the objective there.
@@ -63,10 +68,10 @@ def back_track(values: Callable[[Tensor], float], iterates: Sequence[Tensor]) ->
     best = Choice(len(iterates) - 1, values(iterates[-1]))
     for place in range(len(iterates) - 2, -1, -1):
         value = values(iterates[place])
-        # a NaN at the end is no reason to stay there
-        if math.isfinite(best.value) and not value < best.value:
+        if value < best.value or not math.isfinite(best.value):
+            best = Choice(place, value)
+        elif best.value < start:
             break
-        best = Choice(place, value)
     return best
 
 

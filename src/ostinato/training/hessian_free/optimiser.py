@@ -49,7 +49,8 @@ class HessianFree(torch.optim.Optimizer):
     damping; Martens and Sutskever (2012), doi:10.1007/978-3-642-35289-8_27. What differs: the
     squared gradients of the preconditioner are those of single predictions, estimated by passes
     with random signs; the fall that q foretells is that on the batch of the curvature, by its own
-    gradient; a step that is refused raises lambda.
+    gradient; a step that is refused raises lambda; a solution after which the objective rose is no
+    start for the next.
 
     Args:
         module: its parameters that require a gradient are optimised; closures call it.
@@ -112,6 +113,7 @@ class HessianFree(torch.optim.Optimizer):
         _check(draws >= 1, "draws", draws, "must be at least 1")
         self._space = Space(module)
         self._forward: bool | None = None
+        self._next_start: Tensor | None = None
         self.report: Report | None = None
         defaults = {
             "damping": damping,
@@ -168,6 +170,7 @@ class HessianFree(torch.optim.Optimizer):
         small = batch
         if curvature is not None:
             small = Batch(curvature, "curvature", self._space.device)
+        self._next_start = None
         report, end = self._solve(batch, small, self._space.read())
         if not report.refused:
             self._space.write(end)
@@ -189,7 +192,6 @@ class HessianFree(torch.optim.Optimizer):
         report.iterations, report.stopped = solution.count, solution.reason
         if solution.reason == "not finite" or not math.isfinite(sum(solution.values)):
             return _refused(report, "a product with the curvature is not finite"), start
-        self._remember(solution.iterates[-1])
         step = self._choose(matrix, small, solution, start, report)
         if not math.isfinite(report.curvature_after):
             return _refused(report, "the objective is not finite after any iterate"), start
@@ -221,7 +223,7 @@ class HessianFree(torch.optim.Optimizer):
         warnings.warn(
             f"HessianFree: forward mode cannot be used ({why}). Products with the curvature take "
             "two passes back instead, which is slower and holds more.",
-            stacklevel=6,
+            stacklevel=8,
         )
         far = Curvature(self._space, small, forward=False).disagreement(probe)
         if far > _TRANSPOSED:
@@ -238,7 +240,7 @@ class HessianFree(torch.optim.Optimizer):
         return conjugate_gradients(
             lambda v: matrix(v) + damping * v,
             gradient,
-            group["decay"] * self._remembered(gradient),
+            group["decay"] * self._remembered(),
             preconditioner=scale,
             iterations=group["iterations"],
             progress=group["progress"],
@@ -249,7 +251,11 @@ class HessianFree(torch.optim.Optimizer):
     ) -> Tensor:
         """The iterate to take, and how well the quadratic knew it."""
         report.curvature_objective = matrix.value()
-        choice = back_track(lambda step: self._after(small, start, step), solution.iterates)
+        choice = back_track(
+            lambda step: self._after(small, start, step),
+            solution.iterates,
+            report.curvature_objective,
+        )
         step = solution.iterates[int(choice.place)]
         report.chosen = solution.iterations[int(choice.place)]
         report.curvature_after = choice.value
@@ -257,6 +263,8 @@ class HessianFree(torch.optim.Optimizer):
         report.foretold = (torch.dot(rise, step) + 0.5 * torch.dot(step, bend)).item()
         change = report.curvature_after - report.curvature_objective
         report.ratio = reduction_ratio(change, report.foretold)
+        if math.isfinite(report.ratio):
+            self._next_start = solution.iterates[-1]
         return step
 
     def _shorten(
@@ -283,20 +291,23 @@ class HessianFree(torch.optim.Optimizer):
     def _settle(self, report: Report) -> None:
         group = self.param_groups[0]
         group["steps"], group["damping"] = report.step, report.damping_after
+        self._remember(self._next_start)
         self.report = report
         _log.log(logging.WARNING if report.refused else logging.INFO, "%s", report)
 
-    def _remember(self, solution: Tensor) -> None:
-        for parameter, part in zip(
-            self._space.parameters, self._space.shaped(solution), strict=True
-        ):
-            self.state[parameter]["solution"] = part.clone()
+    def _remember(self, solution: Tensor | None) -> None:
+        self.state.clear()
+        if solution is not None:
+            for parameter, part in zip(
+                self._space.parameters, self._space.shaped(solution), strict=True
+            ):
+                self.state[parameter]["solution"] = part.clone()
 
-    def _remembered(self, like: Tensor) -> Tensor:
-        kept = [self.state[p].get("solution") for p in self._space.parameters]
-        if any(part is None for part in kept):
-            return torch.zeros_like(like)
-        return self._space.flat(kept)
+    def _remembered(self) -> Tensor:
+        parameters = self._space.parameters
+        return self._space.flat(
+            [self.state[p].get("solution", torch.zeros_like(p)) for p in parameters]
+        )
 
 
 def _refused(report: Report, why: str) -> Report:
