@@ -1,5 +1,7 @@
 """Packing: every valid step stands in one row, beside those of its step, behind its predecessor."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given
@@ -129,3 +131,19 @@ def test_every_sequence_is_one_threads(even, B, threads, most):
     assert len(shares) - 1 <= max(threads, 1)
     again = layout.work(threads, most)
     assert again[0] is blocks
+
+
+@pytest.mark.parametrize("B", [2, 5, 16, 40, 100, 300])
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_get_like_loads_of_unlike_sequences(threads, B):
+    sizes = torch.randint(250, 1001, (B,), generator=torch.Generator().manual_seed(B))
+    layout = ragged(1000, B, sizes, None, False).layout
+    blocks, shares = layout.work(threads, 6)
+    steps = sizes.sort(descending=True).values
+    load = [
+        sum(int(steps[first : first + size].sum()) for first, size in blocks[a:b].tolist())
+        for a, b in pairwise(shares.tolist())
+    ]
+    # a whole row block more than its part is the most that a thread can be burdened with
+    block = min(6, B) if 32 * threads < B else 1
+    assert max(load) <= int(sizes.sum()) / threads + (block + 0.5) * 1000 + 0.05 * max(load)

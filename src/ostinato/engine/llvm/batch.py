@@ -7,7 +7,7 @@ padding nor resets: only sequences of some length, the longest first.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -19,6 +19,8 @@ __all__ = ["Layout", "Ragged", "dense", "ragged", "runs_of"]
 
 # rows summed at once for the gradients of weights; 128 measured as good as any
 _CHUNK = 128
+# sequences a thread, up to which they are dealt one by one
+_ALONE = 32
 
 
 @dataclass
@@ -33,6 +35,7 @@ class Layout:
         batch: B, sequences of at least one step.
         rows: N, rows of all steps.
         even: all sequences are of one length.
+        sizes: steps of each sequence, the longest first; empty where they are even.
         tables: makes the following three.
         steps: [T + 1, 3] int64: first row of the step, first row of its old states (in a buffer
             that begins with the B initial ones), how many sequences are live; a last line of none.
@@ -46,6 +49,7 @@ class Layout:
     batch: int
     rows: int
     even: bool
+    sizes: Sequence[int]
     tables: Callable[[], tuple[Tensor, Tensor, Tensor]]
     shares: dict[tuple[int, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
     plans: dict[Any, Any] = field(default_factory=dict)
@@ -70,8 +74,10 @@ class Layout:
         """(row blocks [n, 2]: first row, how many; bounds of each thread's blocks)."""
         key = (threads, most)
         if key not in self.shares:
-            deal = _deal_even if self.even else _deal_ragged
-            self.shares[key] = deal(self.batch, threads, most)
+            if self.even:
+                self.shares[key] = _deal_even(self.batch, threads, most)
+            else:
+                self.shares[key] = _deal_ragged(self.sizes, threads, most)
         return self.shares[key]
 
 
@@ -106,7 +112,7 @@ def dense(T: int, B: int) -> Layout:
         live[T] = 0
         return torch.stack([first, first, live], 1), *_even_runs(0, T * B)
 
-    return Layout(T, B, T * B, True, tables)
+    return Layout(T, B, T * B, True, (), tables)
 
 
 def _even_runs(low: int, high: int) -> tuple[Tensor, Tensor]:
@@ -137,7 +143,7 @@ def ragged(T: int, B: int, lengths: Tensor | None, reset: Tensor | None, reverse
     step = torch.repeat_interleave(torch.arange(longest), live)
     rank = torch.arange(N) - first[step]
     time = begin[rank] + (size[rank] - 1 - step if reverse else step)
-    layout = _layout(first, live, count, N)
+    layout = _layout(first, live, size.tolist(), N)
     source = time * B + row[rank]
     place = torch.full((T * B,), N)
     place[source] = torch.arange(N)
@@ -174,12 +180,12 @@ def _sequences(
     return row, begin, end - begin, fresh.to(torch.int64)
 
 
-def _layout(first: Tensor, live: Tensor, count: int, N: int) -> Layout:
-    longest = len(live)
+def _layout(first: Tensor, live: Tensor, sizes: list[int], N: int) -> Layout:
+    longest, count = len(live), len(sizes)
     before = torch.zeros(longest + 1, dtype=torch.int64)
     before[1:] = count + first[:longest]
     steps = torch.stack([first, before, torch.cat([live, live.new_zeros(1)])], 1)
-    return Layout(longest, count, N, False, lambda: (steps, *_step_runs(steps[:longest])))
+    return Layout(longest, count, N, False, sizes, lambda: (steps, *_step_runs(steps[:longest])))
 
 
 def _step_runs(steps: Tensor) -> tuple[Tensor, Tensor]:
@@ -210,13 +216,44 @@ def _blocks(low: int, high: int, most: int) -> list[tuple[int, int]]:
     return [(a, b - a) for a, b in pairwise(bounds)]
 
 
-def _deal_ragged(B: int, threads: int, most: int) -> tuple[Tensor, Tensor]:
-    """Row blocks dealt in turn, so that each thread has long and short sequences."""
-    size = max(1, min(most, -(-B // threads)))
-    blocks = [(n, min(size, B - n)) for n in range(0, B, size)]
+def _deal_ragged(sizes: Sequence[int], threads: int, most: int) -> tuple[Tensor, Tensor]:
+    """Neighbouring sequences for each thread, so many that all end at about the same time.
+
+    Beside the work for each of its steps, a row block has to read the weights once a step, which
+    was measured to be worth half a row. Where there are many, whole blocks are dealt.
+    """
+    unit = 1 if len(sizes) <= _ALONE * threads else most
+    heads = sizes[::unit]
+    work = [sum(sizes[n : n + unit]) for n in range(0, len(sizes), unit)]
+    if unit > 1:
+        work = [own + head / 2 for own, head in zip(work, heads, strict=True)]
+    each = most if unit == 1 else 0
+    low, high = sum(work) / threads, 2.0 * sum(work)
+    # the least load that does for all, within a hundredth
+    while high - low > low / 100:
+        middle = (low + high) / 2
+        fits = len(_parts(work, middle, each)) <= threads
+        low, high = (low, middle) if fits else (middle, high)
+    bounds = [min(bound * unit, len(sizes)) for bound in (0, *_parts(work, high, each))]
+    bounds += [len(sizes)] * (threads + 1 - len(bounds))
     dealt: list[tuple[int, int]] = []
     shares = [0]
-    for thread in range(threads):
-        dealt += blocks[thread::threads]
+    for a, b in pairwise(bounds):
+        dealt += _blocks(a, b, most) if a < b else []
         shares.append(len(dealt))
-    return torch.tensor(dealt), torch.tensor(shares)
+    return torch.tensor(dealt).reshape(-1, 2), torch.tensor(shares)
+
+
+def _parts(work: Sequence[float], limit: float, each: int) -> list[int]:
+    """Ends of neighbouring parts none of which is above `limit`, if it has two units or more.
+
+    With `each`, half a unit more is counted for the first and every so many-th.
+    """
+    ends, begin, load = [], 0, 0.0
+    for n, own in enumerate(work):
+        more = own / 2 if each and (n - begin) % each == 0 else 0
+        if n > begin and load + own + more > limit:
+            ends.append(n)
+            begin, load, more = n, 0.0, own / 2 if each else 0
+        load += own + more
+    return [*ends, len(work)] if work else []
