@@ -3,9 +3,9 @@
     python benchmarks/products.py [--json FILE] [--quick] [--threads N]
 
 The networks have a readout and a softmax at every step, as Hessian-free training has them.
-"product" is what conjugate gradients pay again and again, with the walk that goes back kept from
-one product to the next; "product alone" also walks forward for it. The products are held to those
-of the reference in float64 before anything is timed.
+The products are those of `ostinato.HessianFree`. "product" is what conjugate gradients pay again
+and again, with the walk that goes back kept from one product to the next; "product alone" also
+walks forward for it. They are held to those of the reference in float64 before anything is timed.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from torch import Tensor, nn
-from torch.func import functional_call, jvp
 from torch.nn import functional as F
 
 import ostinato
 from measure import Contestant, Pace, alternate, difference, machine
 from ostinato.engine.fused import EngineWarning
+from ostinato.training.hessian_free import CrossEntropy
+from ostinato.training.hessian_free.objective import Batch
+from ostinato.training.hessian_free.products import Curvature
+from ostinato.training.hessian_free.space import Space
 from report import Row, print_machine, print_rows, write_json
 from subjects import Shape
 from whole import TOLERANCE
@@ -61,15 +64,15 @@ class Problem:
         torch.manual_seed(0)
         self.network = _Network(getattr(ostinato, kind)(shape.I, shape.H), shape.H)
         self.x = torch.randn(shape.T, shape.B, shape.I, generator=maker)
-        self.labels = torch.randint(_CLASSES, (shape.T * shape.B,), generator=maker)
+        self.labels = torch.randint(_CLASSES, (shape.T, shape.B), generator=maker)
         self.direction = [torch.randn(p.shape, generator=maker) for p in self.network.parameters()]
-        self.graph: Tensor | None = None
+        self.matrix: Curvature | None = None
 
     def exact(self) -> Problem:
         """The same in float64."""
         other = copy.copy(self)
         other.network = copy.deepcopy(self.network).double()
-        other.x, other.graph = self.x.double(), None
+        other.x, other.matrix = self.x.double(), None
         other.direction = [v.double() for v in self.direction]
         return other
 
@@ -78,34 +81,31 @@ class Problem:
         return list(self.network.parameters())
 
     def gradient(self) -> list[Tensor]:
-        loss = F.cross_entropy(self.network(self.x).flatten(0, 1), self.labels)
+        scores = self.network(self.x).flatten(0, 1)
+        loss = F.cross_entropy(scores, self.labels.flatten())
         return list(torch.autograd.grad(loss, self.weights))
 
     def keep(self) -> None:
         """Walk forward for all products to come."""
-        self.graph = self.network(self.x)
+        self.matrix = self._matrix()
 
     def product(self) -> list[Tensor]:
         """The product, with the graph that `keep` made."""
-        assert self.graph is not None
-        curved = self._curved()
-        return list(torch.autograd.grad(self.graph, self.weights, curved, retain_graph=True))
+        assert self.matrix is not None
+        return self._by(self.matrix)
 
     def product_alone(self) -> list[Tensor]:
-        return list(torch.autograd.grad(self.network(self.x), self.weights, self._curved()))
+        return self._by(self._matrix())
 
-    def _curved(self) -> Tensor:
-        """H_L J v: the curvature of the loss, of the change of the scores."""
-        names = [name for name, _ in self.network.named_parameters()]
-        plain = {n: p.detach() for n, p in zip(names, self.weights, strict=True)}
-        ahead = dict(zip(names, self.direction, strict=True))
-        with torch.no_grad():
-            scores, change = jvp(
-                lambda p: functional_call(self.network, p, (self.x,)), (plain,), (ahead,)
-            )
-            p = scores.softmax(-1)
-            curved: Tensor = p * (change - (p * change).sum(-1, keepdim=True))
-            return curved / len(self.labels)
+    def _matrix(self) -> Curvature:
+        def closure() -> tuple[Tensor, CrossEntropy]:
+            return self.network(self.x), CrossEntropy(self.labels)
+
+        return Curvature(Space(self.network), Batch(closure, "benchmark", self.x.device))
+
+    def _by(self, matrix: Curvature) -> list[Tensor]:
+        space = matrix.space
+        return space.shaped(matrix(space.flat(self.direction)))
 
 
 def product_rows(pace: Pace, quick: bool) -> Iterator[Row]:
