@@ -21,7 +21,7 @@ from ostinato.tasks.task import Plan, Prepared, digest_of, first_weights, rebuil
 if TYPE_CHECKING:
     from ostinato.tasks.forecaster.task import Forecaster
 
-__all__ = ["baseline_errors", "prepare", "validation_offsets"]
+__all__ = ["baseline_errors", "fingerprint", "prepare", "validation_offsets"]
 
 _VALIDATION_WINDOWS = 20_000
 _RIDGE_WINDOWS = 20_000
@@ -34,7 +34,7 @@ def prepare(kind: type[Forecaster], plan: Plan, source: TableSource) -> Prepared
     data = settings.data
     _check(settings)
     store = read_source(source, data)
-    digest = digest_of(_bytes(store))
+    digest = digest_of(fingerprint(store))
     plan.check_data(digest)
     parts = split(store, data.train, data.validation, data.held_out)
     if plan.earlier is None:
@@ -143,7 +143,8 @@ def _pair(batch: Any) -> tuple[Any, Any]:
     return batch.past.transpose(0, 1).numpy(), batch.target.transpose(0, 1).numpy()
 
 
-def _bytes(store: SeriesStore) -> Iterator[bytes]:
+def fingerprint(store: SeriesStore) -> Iterator[bytes]:
+    """The series as bytes, for `digest_of`."""
     yield repr((store.ids, store.columns, store.clock, store.offsets.tolist())).encode()
     for first in range(0, len(store.values), 1 << 18):
         yield np.ascontiguousarray(store.values[first : first + (1 << 18)]).tobytes()

@@ -21,18 +21,14 @@ from ostinato.tasks.word_vectors import use_vectors
 if TYPE_CHECKING:
     from ostinato.tasks.language_model.task import LanguageModel
 
-__all__ = ["prepare"]
+__all__ = ["fingerprint", "prepare"]
 
 
 def prepare(kind: type[LanguageModel], plan: Plan, source: Source) -> Prepared:
     """Read the text, cut it into parts, and build the model; see `LanguageModel.fit`."""
     data: DataSettings = plan.settings.data
     documents = read_documents(source, separator=data.separator, encoding=data.encoding)
-    digest = digest_of(
-        piece.encode("utf-8", "surrogatepass")
-        for document in documents
-        for piece in document.pieces()
-    )
+    digest = digest_of(fingerprint(documents))
     plan.check_data(digest)
     shares = (data.validation, data.held_out)
     whole = data.tokens != "characters"
@@ -78,6 +74,11 @@ def prepare(kind: type[LanguageModel], plan: Plan, source: Source) -> Prepared:
         None if validation is None else _validation_streams(validation, data),
         measure,
     )
+
+
+def fingerprint(documents: Sequence[Document]) -> Iterator[bytes]:
+    """A text as bytes, for `digest_of`."""
+    return (piece.encode("utf-8", "surrogatepass") for piece in _pieces(documents))
 
 
 def _joined(train: Corpus, validation: Corpus | None) -> Corpus:

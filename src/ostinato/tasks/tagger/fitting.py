@@ -19,7 +19,7 @@ from ostinato.tasks.word_vectors import use_vectors
 if TYPE_CHECKING:
     from ostinato.tasks.tagger.task import Tagger
 
-__all__ = ["prepare"]
+__all__ = ["cut_parts", "kind_of", "prepare", "read_parts"]
 
 
 def prepare(
@@ -27,10 +27,10 @@ def prepare(
 ) -> Prepared:
     """Read the sentences into rows on disk, cut them into parts, build the model."""
     data: TaggerData = plan.settings.data
-    rows = TagRows(*(_sentences(part, data) for part in (source, validation, test)))
+    rows = read_parts(data, source, validation, test)
     digest = digest_of(rows.fingerprint())
     plan.check_data(digest)
-    train, val, held_out = _parts(rows, data, validation is not None, test is not None)
+    train, val, held_out = cut_parts(rows, data, validation is not None, test is not None)
     if plan.earlier is None:
         coder = fit_coder(rows, train, data)
         _check_tags(rows, coder, data)
@@ -60,11 +60,16 @@ def prepare(
     )
 
 
+def read_parts(data: TaggerData, source: TagSource, validation: Any, test: Any) -> TagRows:
+    """Sentences of what is given, one part each; a part that is None is empty."""
+    return TagRows(*(_sentences(part, data) for part in (source, validation, test)))
+
+
 def _sentences(part: Any, data: TaggerData) -> Iterator[Sentence]:
     return iter(()) if part is None else read_sentences(part, column=data.column)
 
 
-def _parts(
+def cut_parts(
     rows: TagRows, data: TaggerData, validation: bool, test: bool
 ) -> tuple[range, range, range]:
     """Training, validation and test part: what was given apart is no share of the rest."""
@@ -115,12 +120,12 @@ def _again(rows: TagRows, part: range) -> Iterator[Sentence]:
 
 
 def _guess(rows: TagRows, train: range, held_out: range) -> float:
-    kinds = np.array([_kind(word) for word in rows.words])
+    kinds = np.array([kind_of(word) for word in rows.words])
     guess = MostFrequentTag(rows.pieces(train), len(rows.words), len(rows.tags), kinds)
     return guess.accuracy(rows.pieces(held_out))
 
 
-def _kind(word: str) -> int:
+def kind_of(word: str) -> int:
     """What a word looks like at a glance: with a digit, a sign, a capital, or none of these."""
     if any(letter.isdigit() for letter in word):
         return 0
