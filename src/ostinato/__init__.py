@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ostinato.tasks.registry import load
     from ostinato.tasks.tagger.task import Tagger
     from ostinato.tasks.translator.task import Translator
-    from ostinato.training.initialise import initialise
     from ostinato.training.hessian_free.optimiser import HessianFree
+    from ostinato.training.initialise import initialise
 
 __version__ = "0.1.0"
 

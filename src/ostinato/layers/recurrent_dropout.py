@@ -12,7 +12,7 @@ from ostinato.engine import Call, State, split_result
 from ostinato.layers.products import MaskedProducts, recurrent_matrices
 from ostinato.layers.wrapper import Wrapper
 
-__all__ = ["RecurrentDropout", "WeightDrop", "states_in_products"]
+__all__ = ["RecurrentDropout", "WeightDrop", "recurrent_regions", "states_in_products"]
 
 
 class RecurrentDropout(Wrapper):
@@ -96,7 +96,7 @@ class WeightDrop:
 
     def __init__(self, cell: nn.Module, input_size: int, sizes: Sequence[int], rate: float) -> None:
         self.rate = rate
-        self.regions = _recurrent_regions(cell, input_size, sizes)
+        self.regions = recurrent_regions(cell, input_size, sizes)
         if not self.regions:
             raise ValueError(
                 f"weight_drop: {type(cell).__name__} multiplies no parameter with its old state, "
@@ -116,7 +116,7 @@ class WeightDrop:
         return result
 
 
-def _recurrent_regions(cell: nn.Module, input_size: int, sizes: Sequence[int]) -> dict[str, Tensor]:
+def recurrent_regions(cell: nn.Module, input_size: int, sizes: Sequence[int]) -> dict[str, Tensor]:
     """For each parameter from which a recurrent matrix is made, the entries that are in it."""
     parameters = {name: p for name, p in cell.named_parameters() if p.is_floating_point()}
     needed = [p.requires_grad for p in parameters.values()]

@@ -8,6 +8,8 @@ from difflib import get_close_matches
 import torch
 from torch import Tensor
 
+from ostinato.spectral import scaled_to_radius, spectral_radius
+
 __all__ = [
     "TOPOLOGIES",
     "input_matrix",
@@ -169,39 +171,3 @@ def input_matrix(
     if density == 1:
         return matrix
     return matrix * (torch.rand(units, inputs, generator=generator) < density)
-
-
-def spectral_radius(matrix: Tensor) -> float:
-    """The largest absolute eigenvalue, from all of them.
-
-    Example:
-        >>> round(spectral_radius(torch.tensor([[0.0, 4.0], [1.0, 0.0]])), 6)
-        2.0
-    """
-    if not torch.isfinite(matrix).all():
-        raise ValueError("spectral radius: the matrix has entries that are not finite.")
-    return float(torch.linalg.eigvals(matrix.detach().double()).abs().max())
-
-
-def scaled_to_radius(matrix: Tensor, radius: float) -> Tensor:
-    """The matrix times a number, so that its spectral radius is the one that is wanted.
-
-    Raises:
-        ValueError: the radius is negative, or no eigenvalue differs from zero, so that no number
-            helps.
-    """
-    if radius < 0:
-        raise ValueError(f"reservoir: spectral_radius must not be negative, got {radius}.")
-    if radius == 0:
-        return torch.zeros_like(matrix)
-    found = spectral_radius(matrix)
-    # rounding leaves eigenvalues of a nilpotent matrix at about the square root of eps, or below
-    if found <= 1e-7 * float(torch.linalg.matrix_norm(matrix)):
-        heard = int((matrix != 0).sum())
-        raise ValueError(
-            f"reservoir: the matrix of {matrix.shape[0]} units with {heard} connections is "
-            "nilpotent (all eigenvalues are zero, since no unit hears itself by way of others), so "
-            f"it cannot be scaled to the spectral radius {radius}. Raise density, or take another "
-            'seed, or topology="ring".'
-        )
-    return matrix * (radius / found)

@@ -15,6 +15,7 @@ _PRECISIONS = {"32": "32-true", "64": "64-true", "bf16": "bf16-mixed", "16": "16
 _CHOICES = {
     "optimizer": ("adamw", "adam", "sgd"),
     "schedule": ("constant", "linear", "cosine", "plateau"),
+    "momentum_schedule": ("constant", "sutskever"),
     "clip_by": ("norm", "value"),
     "monitor_mode": ("min", "max"),
 }
@@ -22,6 +23,9 @@ _CHOICES = {
 _AT_LEAST = {
     "lr": 0.0,
     "weight_decay": 0.0,
+    "momentum_final": 0,
+    "gradient_noise": 0.0,
+    "vanishing_penalty": 0.0,
     "warmup_steps": 0,
     "epochs": 1,
     "max_steps": 1,
@@ -36,7 +40,7 @@ _AT_LEAST = {
     "save_seconds": 0.0,
 }
 
-_BELOW_ONE = ("momentum", "beta2", "ema", "plateau_factor")
+_BELOW_ONE = ("momentum", "momentum_max", "beta2", "ema", "plateau_factor")
 
 # what a resumed run may change: where and how long, never the course it has taken
 MAY_CHANGE = frozenset(
@@ -54,6 +58,11 @@ class TrainingConfig:
         lr: learning rate at its height.
         weight_decay: on matrices only; biases and gains are left alone.
         momentum: Nesterov momentum of sgd; the first beta of adam and adamw.
+        momentum_schedule: of sgd: "constant", or "sutskever": from a half up to `momentum_max`, and
+            no more than 0.9 for the last `momentum_final` steps, at most a tenth of the run; see
+            `ostinato.training.nesterov`. `momentum` has no effect, then.
+        momentum_max: largest momentum of that schedule; 0.995 unless given.
+        momentum_final: steps of its end; 1000 unless given.
         beta2: the second beta of adam and adamw; 0.999 unless given.
         schedule: what the rate does after warm-up: "constant", "linear" or "cosine" down to
             `final_lr`, or "plateau": times `plateau_factor` after `plateau_patience` validations
@@ -64,6 +73,10 @@ class TrainingConfig:
         plateau_factor: what the rate is multiplied by then.
         clip: largest gradient norm (or largest entry, by `clip_by`); None: no clipping.
         clip_by: "norm" (of all gradients together) or "value" (of each entry).
+        gradient_noise: eta; noise of variance eta / (1 + step) ** 0.55 is added to each gradient
+            after clipping; None: none. See `ostinato.training.noise`.
+        vanishing_penalty: weight of the penalty on gradients of states that shrink or grow from
+            step to step; None: none. See `ostinato.training.vanishing`.
         accumulate: batches whose gradients make one step.
         epochs: passes over the training data.
         max_steps: steps at most.
@@ -103,6 +116,9 @@ class TrainingConfig:
     lr: float = 2e-3
     weight_decay: float = 0.01
     momentum: float = 0.9
+    momentum_schedule: str = "constant"
+    momentum_max: float | None = None
+    momentum_final: int | None = None
     beta2: float | None = None
     schedule: str = "cosine"
     warmup_steps: int = 0
@@ -111,6 +127,8 @@ class TrainingConfig:
     plateau_factor: float = 0.5
     clip: float | None = 1.0
     clip_by: str = "norm"
+    gradient_noise: float | None = None
+    vanishing_penalty: float | None = None
     accumulate: int = 1
     epochs: int | None = 10
     max_steps: int | None = None
@@ -150,8 +168,25 @@ class TrainingConfig:
             raise _wrong("clip", self.clip, "must be positive, or None for no clipping")
         if self.optimizer == "sgd" and self.beta2 is not None:
             raise _wrong("beta2", self.beta2, "belongs to adam and adamw; sgd has none")
+        self._check_momentum()
+        if self.vanishing_penalty and lightning_precision(self).startswith("16"):
+            raise _wrong(
+                "precision",
+                self.precision,
+                "must not scale the loss: of 32 or more bits, or bf16, with vanishing_penalty",
+            )
         if self.epochs is None and self.max_steps is None and self.max_time is None:
             raise ValueError("TrainingConfig: no end. Give epochs, max_steps or max_time.")
+
+    def _check_momentum(self) -> None:
+        grows = self.momentum_schedule != "constant"
+        if grows and self.optimizer != "sgd":
+            need = 'needs optimizer="sgd"'
+            raise _wrong("momentum_schedule", self.momentum_schedule, need)
+        for name in ("momentum_max", "momentum_final"):
+            if getattr(self, name) is not None and not grows:
+                need = 'belongs to momentum_schedule="sutskever"'
+                raise _wrong(name, getattr(self, name), need)
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> TrainingConfig:

@@ -112,8 +112,9 @@ class SequenceModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         config = self.training_config
-        optimizer = build_optimizer(self, config, fused=_may_fuse(self.trainer))
-        self.schedule = Schedule(config, self.trainer.estimated_stepping_batches)
+        total = self.trainer.estimated_stepping_batches
+        optimizer = build_optimizer(self, config, fused=_may_fuse(self.trainer), total_steps=total)
+        self.schedule = Schedule(config, total)
         if self._schedule_state is not None:
             self.schedule.load_state_dict(self._schedule_state)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.schedule.as_function())

@@ -10,12 +10,17 @@ import torch
 from torch import nn
 
 from ostinato.training.config import TrainingConfig
+from ostinato.training.nesterov import MomentumSchedule, Nesterov
 
 __all__ = ["Schedule", "build_optimizer"]
 
 
 def build_optimizer(
-    module: nn.Module, config: TrainingConfig, *, fused: bool = True
+    module: nn.Module,
+    config: TrainingConfig,
+    *,
+    fused: bool = True,
+    total_steps: float = math.inf,
 ) -> torch.optim.Optimizer:
     """The optimiser that `config` asks for, over all trainable parameters.
 
@@ -23,8 +28,9 @@ def build_optimizer(
 
     Args:
         module: its parameters are optimised.
-        config: optimizer, lr, weight_decay, momentum, beta2.
+        config: optimizer, lr, weight_decay, momentum, momentum_schedule, beta2.
         fused: one kernel an update, where torch has it for the device.
+        total_steps: updates in the whole run; infinite if nobody knows.
 
     Raises:
         ValueError: the module has no trainable parameter.
@@ -45,6 +51,8 @@ def build_optimizer(
         {"params": [p for p in trainable if p.dim() < 2], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
+    if config.momentum_schedule == "sutskever":
+        return Nesterov(groups, config.lr, _momentum(config, total_steps))
     fused = fused and all(p.device.type in ("cpu", "cuda") for p in trainable)
     if config.optimizer == "sgd":
         nesterov = config.momentum > 0
@@ -52,6 +60,12 @@ def build_optimizer(
     betas = (config.momentum, 0.999 if config.beta2 is None else config.beta2)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     return kind(groups, config.lr, betas, fused=fused)
+
+
+def _momentum(config: TrainingConfig, total_steps: float) -> MomentumSchedule:
+    given = {"final_steps": config.momentum_final, "largest": config.momentum_max}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return MomentumSchedule(total_steps=total_steps, **options)
 
 
 class Schedule:
