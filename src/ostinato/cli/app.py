@@ -8,12 +8,14 @@ import typer
 
 from ostinato.cli import (
     ask,
+    bench,
     caption,
     classify,
     compose,
     curves,
     data,
     demo,
+    diagram,
     embed,
     fit,
     forecast,
@@ -44,8 +46,10 @@ app.command("compose")(compose.compose)
 app.command("forecast")(forecast.forecast)
 app.command("backtest")(forecast.backtest)
 app.command("embed")(embed.embed)
+app.command("diagram")(diagram.diagram)
 app.command("nearest")(embed.nearest)
 app.command("analogy")(embed.analogy)
+app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
 
 

@@ -1,0 +1,196 @@
+"""What learns a problem: by gradients, by Hessian-free steps, or by a readout alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ostinato.data.problems import Examples
+from ostinato.data.problems.examples import one_hot
+from ostinato.longlag.network import Network, Tensors
+from ostinato.reservoirs.layer import Reservoir
+from ostinato.reservoirs.readouts import Ridge
+from ostinato.training.clipping import Clipper
+from ostinato.training.hessian_free import (
+    Bernoulli,
+    CrossEntropy,
+    HessianFree,
+    Objective,
+    SquaredError,
+)
+from ostinato.training.hessian_free.losses import KnownLoss
+
+__all__ = ["GradientLearner", "HessianFreeLearner", "Learner", "ReservoirLearner"]
+
+Scores = np.ndarray[Any, Any]
+
+
+class Learner(Protocol):
+    """Learns from rows, an update at a time, and answers.
+
+    Attributes:
+        batch: rows of an update.
+        every: updates between two looks at how good it is.
+        scores: what it says of classes and bits are scores that the losses take.
+    """
+
+    batch: int
+    every: int
+    scores: bool
+
+    def learn(self, rows: Examples) -> float | None:
+        """Make one update.
+
+        Returns:
+            The mean loss before it; None where there is none.
+        """
+
+    def answer(self, rows: Examples) -> Scores:
+        """Numbers, or scores of classes or bits, [T, N, O]."""
+
+
+class GradientLearner:
+    """A network, and an optimiser that walks down its gradient.
+
+    Args:
+        network: with its weights as they start.
+        optimiser: over its parameters.
+        batch: rows of an update.
+        clip: the largest norm of a gradient; None: any.
+        before: called with the number of the update, from 0, before it: schedules.
+        after: called after each update: bounds on the weights.
+    """
+
+    every = 50
+    scores = True
+
+    def __init__(
+        self,
+        network: Network,
+        optimiser: torch.optim.Optimizer,
+        *,
+        batch: int,
+        clip: float | None = None,
+        before: Callable[[int], None] | None = None,
+        after: Callable[[], None] | None = None,
+    ) -> None:
+        self.network, self.optimiser, self.batch = network, optimiser, batch
+        self.clipper = Clipper(clip)
+        self._before, self._after = before, after
+        self._updates = 0
+
+    def learn(self, rows: Examples) -> float:
+        if self._before is not None:
+            self._before(self._updates)
+        self._updates += 1
+        self.optimiser.zero_grad()
+        loss = self.network.loss(Tensors.of(rows))
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.clipper(self.network.parameters())
+        self.optimiser.step()
+        if self._after is not None:
+            self._after()
+        return loss.item()
+
+    def answer(self, rows: Examples) -> Scores:
+        return self.network.answer(rows)
+
+
+class HessianFreeLearner:
+    """A network, and Hessian-free steps.
+
+    The loss is summed over the steps of a row and averaged over rows, as in the sources of the
+    damping's size. The curvature is that of the first rows of each batch.
+
+    Args:
+        network: with its weights as they start.
+        batch: rows of an update.
+        curvature: of these, those whose curvature is taken.
+        options: of `HessianFree`.
+    """
+
+    every = 1
+    scores = True
+
+    def __init__(self, network: Network, *, batch: int, curvature: int, **options: Any) -> None:
+        self.network, self.batch, self.curvature = network, batch, curvature
+        self.optimiser = HessianFree(network, **options)
+
+    def learn(self, rows: Examples) -> float:
+        return self.optimiser.step(
+            lambda: self._objective(rows, rows.mask.shape[1]),
+            lambda: self._objective(rows, self.curvature),
+        )
+
+    def _objective(self, rows: Examples, count: int) -> Objective:
+        inputs = torch.from_numpy(rows.inputs[:, :count])
+        counted = torch.from_numpy(rows.mask[:, :count]).to(inputs)
+        targets = torch.from_numpy(rows.targets[:, :count])
+        states = self.network.states(inputs)
+        loss = _KNOWN[rows.loss](targets, weight=counted, rows=inputs.shape[1])
+        return Objective(self.network.readout(states), loss, states)
+
+    def answer(self, rows: Examples) -> Scores:
+        return self.network.answer(rows)
+
+
+_KNOWN: dict[str, Callable[..., KnownLoss]] = {
+    "squared": SquaredError,
+    "classes": CrossEntropy,
+    "bits": Bernoulli,
+}
+
+
+class ReservoirLearner:
+    """A reservoir, and a readout by ridge of all rows so far, found anew when it is asked.
+
+    Classes and bits are learned as numbers, 1 and 0, or 1 and -1.
+
+    Args:
+        reservoir: one layer; the readout sees its states and the inputs.
+        outputs: O.
+        penalty: of the ridge.
+        batch: rows of an update.
+    """
+
+    every = 10
+    scores = False
+
+    def __init__(self, reservoir: Reservoir, outputs: int, *, penalty: float, batch: int) -> None:
+        self.reservoir, self.batch = reservoir, batch
+        self.readout = Ridge(penalty)
+        cell = reservoir.units[0]
+        like = torch.empty(0, dtype=torch.float64)
+        self.readout.begin(cell.input_size + cell.hidden_size, outputs, like)
+        self._found = False
+
+    @torch.no_grad()
+    def learn(self, rows: Examples) -> None:
+        self.readout.add(self._features(rows)[torch.from_numpy(rows.mask)], _numbers(rows))
+        self._found = False
+
+    @torch.no_grad()
+    def answer(self, rows: Examples) -> Scores:
+        if not self._found:
+            self.readout.end()
+            self._found = True
+        found: Scores = self.readout(self._features(rows)).numpy()
+        return found
+
+    def _features(self, rows: Examples) -> Tensor:
+        inputs = torch.from_numpy(rows.inputs).double()
+        return torch.cat([self.reservoir(inputs)[0], inputs], dim=2)
+
+
+def _numbers(rows: Examples) -> Tensor:
+    """What is learned at the steps that count, float64 [n, O]."""
+    wanted = rows.targets[rows.mask]
+    if rows.loss == "classes":
+        wanted = one_hot(wanted, rows.outputs)
+    if rows.loss == "bits":
+        wanted = 2 * wanted - 1
+    return torch.from_numpy(wanted).double()
