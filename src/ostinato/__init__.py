@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ostinato import cells
     from ostinato.cells.base import Cell
+    from ostinato.compare import compare
     from ostinato.engine import engine
     from ostinato.engine.explain import explain
+    from ostinato.inspect.diagrams import diagram
     from ostinato.layers.accelerate import accelerate
     from ostinato.layers.recurrent import Recurrent
     from ostinato.layers.torch_like import GRU, LSTM, RNN
@@ -36,8 +38,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "cells": "ostinato.cells",
     "Cell": "ostinato.cells.base",
+    "compare": "ostinato.compare",
     "engine": "ostinato.engine",
     "explain": "ostinato.engine.explain",
+    "diagram": "ostinato.inspect.diagrams",
     "accelerate": "ostinato.layers.accelerate",
     "Recurrent": "ostinato.layers.recurrent",
     "RNN": "ostinato.layers.torch_like",
