@@ -127,7 +127,8 @@ class WordsAround:
         needed("sklearn", extra="baselines", why="Taggers by regression")
         self.reach = self.looks_back = reach
         self.epochs = epochs
-        self.name = f"logistic regression on {reach} words on each side"
+        around = f"and {reach} on each side" if reach else "alone"
+        self.name = f"logistic regression on the word {around}"
 
     def fit(self, rows: Sequence[Sequence[str]], tags: Sequence[Sequence[int]]) -> WordsAround:
         """Learn from sentences and their tags."""

@@ -1,0 +1,102 @@
+"""The verdict in plain words: whether the network is worth having, and how much memory it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ostinato.compare.bootstrap import Interval
+from ostinato.compare.history import History
+
+__all__ = ["Rival", "verdict"]
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A model that the network is compared with.
+
+    Attributes:
+        name: of the model.
+        gain: by how much the network is better; below 0 where it is worse.
+        memoryless: it has no state.
+    """
+
+    name: str
+    gain: Interval
+    memoryless: bool = True
+
+
+def verdict(rivals: Sequence[Rival], unit: str, history: History | None) -> tuple[str, ...]:
+    """One sentence on the worth of the network, and one on its memory, where that was asked.
+
+    Args:
+        rivals: at least one.
+        unit: of the gains, "%" or "points".
+        history: what the past is worth.
+
+    Example:
+        >>> verdict([Rival("a ridge on 96 lags", Interval(12.2, 8.1, 15.3))], "%", None)
+        ('Worth having: yes. It beats the best memoryless model (a ridge on 96 lags) by 12.2 % (8.1
+        to 15.3).',)
+    """
+    told = [_worth(rivals, unit)]
+    if history is not None:
+        told.append(_memory(history))
+    return tuple(told)
+
+
+def _worth(rivals: Sequence[Rival], unit: str) -> str:
+    best = min(rivals, key=lambda one: one.gain.value)
+    if best.gain.high < 0:
+        return f"Worth having: no. {_named(best)} is better, by {_amount(best.gain, unit, -1)}."
+    # of those that do as well, the one without a state is the simplest to have
+    equals = [one for one in rivals if one.gain.low <= 0]
+    if equals:
+        equal = min(equals, key=lambda one: (not one.memoryless, one.gain.value))
+        return (
+            f"Worth having: no. {_named(equal)} does as well (the network is ahead by "
+            f"{_amount(equal.gain, unit)})."
+        )
+    plain = [one for one in rivals if one.memoryless]
+    if not plain:
+        return f"Worth having: yes. It beats {best.name} by {_amount(best.gain, unit)}."
+    first = min(plain, key=lambda one: one.gain.value)
+    sentence = (
+        f"Worth having: yes. It beats the best memoryless model ({first.name}) by "
+        f"{_amount(first.gain, unit)}"
+    )
+    if best is not first:
+        sentence += f", and the best model with a state ({best.name}) by "
+        sentence += _amount(best.gain, unit)
+    return sentence + "."
+
+
+def _memory(history: History) -> str:
+    used, ordered, unit = history.steps_used, history.steps_in_order, history.unit
+    if used == 0:
+        return f"Needs memory: no. It does as well when it reads nothing but one {unit}."
+    if used is None:
+        sentence = f"Needs memory: yes, more than {_steps(history.most_tried, unit)}"
+    else:
+        sentence = f"Needs memory: yes, about {_steps(used, unit)}"
+    if ordered is None:
+        return sentence + ", and their order matters all along."
+    if ordered == 0:
+        return sentence + ", whose order does not matter."
+    if used is not None and ordered >= used:
+        return sentence + ", in their order."
+    return sentence + f", of which the order of the last {ordered:,} matters."
+
+
+def _named(rival: Rival) -> str:
+    name = rival.name[:1].upper() + rival.name[1:]
+    return name if rival.memoryless else f"{name}, which has a state of its own,"
+
+
+def _amount(gain: Interval, unit: str, sign: int = 1) -> str:
+    low, high = sorted((sign * gain.low, sign * gain.high))
+    return f"{sign * gain.value:.1f} {unit} ({low:.1f} to {high:.1f})"
+
+
+def _steps(steps: int, unit: str) -> str:
+    return f"{steps:,} {unit}{'' if steps == 1 else 's'}"
