@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ostinato import cells
     from ostinato.cells.base import Cell
     from ostinato.compare import compare
+    from ostinato.doctor import doctor
     from ostinato.engine import engine
     from ostinato.engine.explain import explain
     from ostinato.inspect.diagrams import diagram
@@ -39,6 +40,7 @@ _HOMES = {
     "cells": "ostinato.cells",
     "Cell": "ostinato.cells.base",
     "compare": "ostinato.compare",
+    "doctor": "ostinato.doctor",
     "engine": "ostinato.engine",
     "explain": "ostinato.engine.explain",
     "diagram": "ostinato.inspect.diagrams",

@@ -16,6 +16,7 @@ from ostinato.cli import (
     data,
     demo,
     diagram,
+    doctor,
     embed,
     fit,
     forecast,
@@ -37,6 +38,7 @@ app.command("demo")(demo.demo)
 app.add_typer(fit.app, name="fit")
 app.command("eval")(ask.evaluate)
 app.command("curves")(curves.curves)
+app.command("doctor")(doctor.doctor)
 app.command("generate")(ask.generate)
 app.command("tag")(tag.tag)
 app.command("classify")(classify.classify)

@@ -1,0 +1,28 @@
+"""What is looked for: a function a finding, each from a patient to a finding or None."""
+
+from ostinato.doctor.checks import (
+    answers,
+    behaviour,
+    curves,
+    data,
+    gradients,
+    leaks,
+    training,
+    units,
+    weights,
+)
+from ostinato.doctor.checks.registry import CHECKS, Check
+
+__all__ = [
+    "CHECKS",
+    "Check",
+    "answers",
+    "behaviour",
+    "curves",
+    "data",
+    "gradients",
+    "leaks",
+    "training",
+    "units",
+    "weights",
+]

@@ -1,0 +1,212 @@
+"""Ills that show in how good it became: against time, simple guesses, and data it has not seen."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ostinato.doctor.checks.registry import check
+from ostinato.doctor.findings import Finding, NotAsked, NotThere, Remedy, Severity
+from ostinato.doctor.patient import Patient
+
+__all__ = ["baseline", "gap", "still_falling"]
+
+# share of all that was gained that the last quarter still gained
+_STILL = 0.05
+# held-out error over training error
+_GAP = 1.3
+_LEVEL = 0.02
+
+
+@check("a training that ended while the loss still fell")
+def still_falling(patient: Patient) -> Finding | None:
+    """A loss that falls to the very end."""
+    history = patient.history
+    training = patient.settings.training
+    values = history.monitored()
+    name = history.monitor
+    if len(values) < 4:
+        values, name = _smoothed(history.losses()), "loss"
+    values = [(step, value) for step, value in values if math.isfinite(value)]
+    if len(values) < 4:
+        raise NotThere("fewer than 4 validations, and too few losses, were recorded")
+    first, last = values[0][1], values[-1][1]
+    quarter = values[-1 - max(len(values) // 4, 1)][1]
+    gained = first - last
+    still = (quarter - last) / gained if gained > 0 else 0.0
+    if still <= _STILL or last > min(value for _, value in values):
+        return None
+    return Finding(
+        "still_falling",
+        Severity.WARNING,
+        "The training ended too early",
+        f"{name} was best at the very end: {abs(first):.4g} at step {values[0][0]:,}, "
+        f"{abs(quarter):.4g} a quarter before the end, {abs(last):.4g} at step {values[-1][0]:,}. "
+        f"The last quarter brought {still:.0%} of all that was gained.",
+        patient.remedy("Train twice as long.", **_longer(training)),
+        {"share": still, "first": first, "last": last, "steps": values[-1][0]},
+    )
+
+
+@check("a model no better than a simple guess")
+def baseline(patient: Patient) -> Finding | None:
+    """A held-out score at the level of simple guesses."""
+    found = _standing(patient)
+    value, naive, guesses, sign = found.value, found.naive, found.guesses, found.sign
+    best = min(guesses, key=lambda name: sign * guesses[name])
+    at_level = naive is not None and sign * (value - naive[1]) > -_LEVEL * abs(naive[1])
+    beaten = sign * (value - guesses[best]) >= 0
+    if not at_level and not beaten:
+        return None
+    told = ", ".join(f"{name.replace('_', ' ')} {guess:.4g}" for name, guess in guesses.items())
+    figures = {"value": value, "baselines": dict(guesses), "measure": found.measure}
+    if at_level:
+        return Finding(
+            "baseline",
+            Severity.SEVERE,
+            "It is no better than guessing without looking",
+            f"{found.measure} on the held-out part is {value:.4g}; {told}.",
+            _learn(patient),
+            figures,
+        )
+    return Finding(
+        "baseline",
+        Severity.WARNING,
+        "A simpler model does as well",
+        f"{found.measure} on the held-out part is {value:.4g}; {told}.",
+        Remedy(
+            "See whether the task needs memory at all.",
+            command=f"ostinato compare {_place(patient)} DATA",
+        ),
+        figures,
+    )
+
+
+@check("errors far higher on what was not trained on")
+def gap(patient: Patient) -> Finding | None:
+    """A training part known by heart."""
+    patient.need_sound()
+    with patient.still():
+        trained = _errors(patient, patient.batches)
+        unseen = _errors(patient, patient.held)
+    seen, new = _mean(trained), _mean(unseen)
+    spread = _deviation(unseen) + _deviation(trained)
+    if new <= _GAP * seen or new - seen <= 2 * spread:
+        return None
+    return Finding(
+        "gap",
+        Severity.WARNING,
+        "It does much better on what it was trained on",
+        f"The error of an answer is {seen:.4g} on {_count(trained):,.0f} answers of the training "
+        f"part and {new:.4g} on {_count(unseen):,.0f} others: {_times(new, seen)} (both measured "
+        "without dropout).",
+        _loosen(patient),
+        {"train": seen, "held_out": new},
+    )
+
+
+@dataclass(frozen=True)
+class _Standing:
+    measure: str
+    value: float
+    guesses: Mapping[str, float]
+    # the guess that looks at nothing
+    naive: tuple[str, float] | None
+    # 1 where less is better
+    sign: int
+
+
+# task -> score, the guess that looks at nothing, sign
+_SCORES = {
+    "language_model": ("nats_per_token", "unigram", 1),
+    "tagger": ("accuracy", None, -1),
+    "classifier": ("accuracy", "most_frequent", -1),
+    "captioner": ("exact", "most_frequent", -1),
+    "forecaster": ("mse", "copy last", 1),
+}
+
+
+def _standing(patient: Patient) -> _Standing:
+    if patient.task is None or patient.task not in _SCORES:
+        raise NotAsked("no guesses are made for it")
+    measure, name, sign = _SCORES[patient.task]
+    score: Mapping[str, Any] = patient.figures.get("held_out", {})
+    guesses: Mapping[str, float] = patient.figures.get("baselines", {})
+    if measure not in score or not guesses:
+        raise NotThere("the run has no held-out score, or no baselines beside it")
+    naive = None if name is None or name not in guesses else (name, float(guesses[name]))
+    if patient.task == "tagger":
+        counts = [tag["words"] for tag in score.get("by_tag", {}).values()]
+        if sum(counts):
+            naive = ("one tag for all", max(counts) / sum(counts))
+    return _Standing(measure, float(score[measure]), guesses, naive, sign)
+
+
+def _learn(patient: Patient) -> Remedy:
+    training, usual = patient.settings.training, type(patient.settings)().training
+    if training.lr < usual.lr / 3:
+        return patient.remedy("It has learned nothing: take longer steps.", lr=usual.lr)
+    if training.lr > usual.lr * 3:
+        return patient.remedy("It has learned nothing: take smaller steps.", lr=usual.lr)
+    return patient.remedy("It has learned nothing yet: train longer.", **_longer(training))
+
+
+def _longer(training: Any) -> dict[str, Any]:
+    """The setting that ended the training, doubled."""
+    for name in ("max_time", "max_steps", "epochs"):
+        value = getattr(training, name)
+        if value is not None:
+            return {name: value * 2}
+    raise AssertionError
+
+
+def _loosen(patient: Patient) -> Remedy:
+    model = patient.settings.model
+    rate = getattr(model, "output_dropout", None)
+    if rate is not None and rate < 0.5:
+        text = "Drop more of what the readout hears."
+        return patient.remedy(text, output_dropout=round(min(rate + 0.2, 0.5), 2))
+    width = max(model.hidden_size // 2, 1)
+    return patient.remedy("Give it less room to learn by heart.", hidden_size=width)
+
+
+def _place(patient: Patient) -> str:
+    folder = getattr(patient, "folder", None)
+    return "RUN" if folder is None else str(folder)
+
+
+def _errors(patient: Patient, batches: Sequence[Any]) -> list[tuple[float, float]]:
+    hands: Any = getattr(patient, "hands", None)
+    if hands is None:
+        raise NotAsked("its errors are not compared")
+    return [pair for pair in (hands.error(batch) for batch in batches) if pair[1]]
+
+
+def _count(pairs: Sequence[tuple[float, float]]) -> float:
+    return sum(count for _, count in pairs)
+
+
+def _mean(pairs: Sequence[tuple[float, float]]) -> float:
+    return sum(error for error, _ in pairs) / max(_count(pairs), 1)
+
+
+def _deviation(pairs: Sequence[tuple[float, float]]) -> float:
+    """Of the mean over batches."""
+    means = [error / count for error, count in pairs]
+    return statistics.stdev(means) / math.sqrt(len(means)) if len(means) > 1 else 0.0
+
+
+def _times(new: float, seen: float) -> str:
+    return f"{new / seen:.1f} times as much" if seen > 1e-3 * new else "over 1,000 times as much"
+
+
+def _smoothed(losses: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Means of eight stretches of the training."""
+    if len(losses) < 16:
+        return []
+    size = len(losses) // 8
+    parts = [losses[k : k + size] for k in range(0, size * 8, size)]
+    return [(part[-1][0], statistics.fmean(loss for _, loss in part)) for part in parts]

@@ -1,0 +1,247 @@
+"""Ills of the data, as the network reads them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ostinato.doctor.checks.registry import check
+from ostinato.doctor.findings import Finding, NotAsked, NotThere, Severity
+from ostinato.doctor.patient import Patient
+
+__all__ = ["constant", "documents", "duplicates", "lengths", "unknown"]
+
+_MANY_UNKNOWN, _MOST_UNKNOWN = 0.1, 0.3
+# rows that are compared, at most
+_ROWS = 200_000
+_MANY_TWICE, _MOST_TWICE = 0.02, 0.3
+# tokens of a text, at most, and of a passage by kind of token
+_TOKENS = 5_000_000
+_PASSAGE = {"characters": 50, "subwords": 15, "words": 12}
+# a row is far longer beyond this many times the longest that was trained on
+_LONGER, _SHARE_LONGER = 2.0, 0.01
+# how often a mark stands on a line of its own, at least
+_FEWEST_MARKS = 5
+_MARK = re.compile(r"<\|?/?[A-Za-z_]+\|?>|\x0c|[-=*#~_%]{3,}|END")
+
+
+@check("data whose tokens the model does not know")
+def unknown(patient: Patient) -> Finding | None:
+    """Words or characters that are not in the vocabulary."""
+    ward = _ward(patient)
+    if ward.unreadable is not None:
+        lost, total, signs = ward.unreadable
+        return Finding(
+            "unknown",
+            Severity.SEVERE,
+            "The model cannot read the data",
+            f"{lost:,} of {total:,} characters are of {len(signs)} kind(s) that are not in its "
+            f"vocabulary: {_shown(signs)}.",
+            patient.remedy(
+                "Give rare characters one token for all, so that others can be read, too.",
+                min_count=2,
+            ),
+            {"unknown": lost, "tokens": total, "characters": signs},
+        )
+    patient.need_sound()
+    batches = patient.held if ward.trained_on is not None else patient.batches
+    pairs = [ward.hands.unknown(batch) for batch in batches]
+    lost, total = (sum(column) for column in zip(*pairs, strict=True))
+    share = lost / max(total, 1)
+    if share <= _MANY_UNKNOWN:
+        return None
+    known = patient.settings.data
+    settings: dict[str, Any] = {"min_count": 1}
+    if (known.min_count or 1) == 1 and known.vocabulary_size is not None:
+        settings = {"vocabulary_size": known.vocabulary_size * 2}
+    elif (known.min_count or 1) == 1 and getattr(known, "tokens", "words") == "words":
+        settings = {"tokens": "subwords"} if hasattr(known, "tokens") else {"lower": True}
+    return Finding(
+        "unknown",
+        Severity.SEVERE if share > _MOST_UNKNOWN else Severity.WARNING,
+        "Much of the data is unknown to the model",
+        f"{lost:,} of {total:,} tokens ({share:.0%}) are not in its vocabulary, and are all read "
+        "as the same one.",
+        patient.remedy("Let the vocabulary know more.", **settings),
+        {"unknown": lost, "tokens": total, "share": share},
+    )
+
+
+@check("rows that are in the training part and beyond it")
+def duplicates(patient: Patient) -> Finding | None:
+    """Rows, or passages of a text, that were trained on and are scored."""
+    ward = _ward(patient)
+    if ward.unseen is None:
+        raise NotThere("there are no data beside the training part")
+    seen: set[Any]
+    if patient.task == "language_model":
+        seen, new, what = _passages(ward)
+    else:
+        seen = set(_rows(ward, ward.trained_on.train))
+        new, what = list(_rows(ward, ward.unseen)), "rows"
+    if not new:
+        raise NotThere("no row could be compared")
+    twice = sum(row in seen for row in new)
+    share = twice / len(new)
+    if share <= _MANY_TWICE:
+        return None
+    return Finding(
+        "duplicates",
+        Severity.SEVERE if share > _MOST_TWICE else Severity.WARNING,
+        "It is judged on what it was trained on",
+        f"{twice:,} of {len(new):,} {what} that were not meant to be trained on ({share:.0%}) "
+        "stand in the training part, too. Scores on them tell nothing of new ones.",
+        patient.remedy(
+            "Take each only once, or keep like ones in one part, and score the model on a file "
+            "that shares none:",
+            f"ostinato eval {ward.folder or 'RUN'} FILE",
+        ),
+        {"twice": twice, "rows": len(new), "share": share},
+    )
+
+
+@check("rows far longer than those trained on")
+def lengths(patient: Patient) -> Finding | None:
+    """Rows longer than any that the network has learned to walk."""
+    ward = _ward(patient)
+    if patient.task == "language_model" or ward.unseen is None:
+        raise NotAsked("it has no rows beside the training part")
+    trained, new = (_lengths(part) for part in (ward.trained_on.train, ward.unseen))
+    longest = int(trained.max())
+    share = float((new > _LONGER * longest).mean())
+    if share <= _SHARE_LONGER:
+        return None
+    return Finding(
+        "lengths",
+        Severity.WARNING,
+        "Rows are far longer than those trained on",
+        f"{share:.0%} of {len(new):,} rows are more than {_LONGER:g} times as long as the longest "
+        f"that was trained on ({longest:,} steps); the longest has {int(new.max()):,}.",
+        patient.remedy(
+            "See how much worse it does on long rows, and train on some, too:",
+            f"ostinato eval {ward.folder or 'RUN'} FILE_OF_LONG_ROWS",
+        ),
+        {"longest_trained": longest, "longest": int(new.max()), "share": share},
+    )
+
+
+@check("columns that never change")
+def constant(patient: Patient) -> Finding | None:
+    """Numbers that are the same at every step, and tell nothing."""
+    ward = _ward(patient)
+    lows: dict[str, float] = {}
+    highs: dict[str, float] = {}
+    count = 0
+    for batch in patient.batches:
+        for name, values in ward.hands.columns(batch).items():
+            lows[name] = min(lows.get(name, np.inf), float(values.min()))
+            highs[name] = max(highs.get(name, -np.inf), float(values.max()))
+            count += values.numel()
+    still = [name for name in lows if lows[name] == highs[name]]
+    if not still:
+        return None
+    data = patient.settings.data
+    settings = {}
+    for setting in ("values", "past", "known"):
+        named = list(getattr(data, setting, ()))
+        if set(named) & set(still):
+            settings[setting] = [name for name in named if name not in still]
+    shown = ", ".join(still[:5]) + (f" and {len(still) - 5} more" if len(still) > 5 else "")
+    return Finding(
+        "constant",
+        Severity.WARNING if patient.task == "forecaster" else Severity.NOTE,
+        "Columns never change",
+        f"{len(still)} of {len(lows)} numbers of a step have one value alone at all of "
+        f"{count // len(lows):,} steps looked at: {shown}.",
+        patient.remedy(
+            "Leave them out." if settings else "Leave them out of the file.", **settings
+        ),
+        {"columns": still},
+    )
+
+
+@check("a text of many documents that is read as one")
+def documents(patient: Patient) -> Finding | None:
+    """Marks between documents that nobody has told the model of."""
+    if patient.task != "language_model":
+        raise NotAsked("it reads no documents")
+    ward = _ward(patient)
+    if patient.settings.data.separator is not None:
+        return None
+    corpus = ward.data.train.corpus
+    text = patient.module.tokenizer.decode(corpus.tokens[:_TOKENS].astype(np.int64))  # type: ignore[operator, union-attr]
+    marks = Counter(line for line in text.split("\n") if _MARK.fullmatch(line.strip(" ")))
+    if not marks:
+        return None
+    mark, count = marks.most_common(1)[0]
+    if count < _FEWEST_MARKS:
+        return None
+    return Finding(
+        "documents",
+        Severity.NOTE,
+        "Documents are read as one",
+        f"The line {mark!r} stands {count:,} times in the training part, like a mark between "
+        "documents; separator is not set, so the state is carried from one to the next.",
+        patient.remedy("If it is one, start afresh there.", separator=mark.strip()),
+        {"mark": mark, "count": count},
+    )
+
+
+def _ward(patient: Patient) -> Any:
+    if patient.task is None:
+        raise NotAsked("its data are a single batch")
+    return patient
+
+
+def _batches(part: Any) -> Iterator[Any]:
+    epoch = part.epoch(0) if hasattr(part, "epoch") else part
+    return (epoch[k] for k in range(len(epoch))) if hasattr(epoch, "__getitem__") else iter(epoch)
+
+
+def _rows(ward: Any, part: Any) -> Iterator[bytes]:
+    rows = (row for batch in _batches(part) for row in ward.hands.rows(batch))
+    return (row for row in islice(rows, _ROWS) if row is not None)
+
+
+def _lengths(part: Any) -> NDArray[np.int64]:
+    if not hasattr(part, "lengths"):
+        raise NotAsked("all its rows are of one length")
+    found: NDArray[np.int64] = part.lengths
+    return found
+
+
+def _passages(ward: Any) -> tuple[set[int], list[Any], str]:
+    """Fingerprints of all passages that were trained on, and of those of the other part."""
+    tokenizer = ward.model.tokenizer
+    size = _PASSAGE[tokenizer.kind]
+    seen = _fingerprints(ward.trained_on.train.corpus.tokens[:_TOKENS], size)
+    new = _fingerprints(ward.unseen.corpus.tokens[:_TOKENS], size)[::size]
+    return set(seen.tolist()), new.tolist(), f"passages of {size} {tokenizer.kind}"
+
+
+def _fingerprints(tokens: Sequence[int], size: int) -> NDArray[np.uint64]:
+    """A number for each passage of `size` tokens: a polynomial of them, modulo 2^64.
+
+    Example:
+        >>> a = _fingerprints([1, 2, 3, 1, 2], 2)
+        >>> bool(a[0] == a[3]), bool(a[0] == a[1])
+        (True, False)
+    """
+    values = np.asarray(tokens).astype(np.uint64) + np.uint64(1)
+    found = np.zeros(max(len(values) - size + 1, 0), dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        for k in range(size):
+            found = found * np.uint64(0x9E3779B97F4A7C15) + values[k : k + len(found)]
+    return found
+
+
+def _shown(signs: Iterable[str]) -> str:
+    signs = list(signs)
+    told = " ".join(repr(sign)[1:-1] for sign in signs[:10])
+    return told + (" ..." if len(signs) > 10 else "")

@@ -1,0 +1,101 @@
+"""What any task's batches can be asked; a task's own hands can do more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from ostinato.doctor.findings import NotAsked
+
+__all__ = ["Clue", "Hands"]
+
+
+class Clue:
+    """A part of the input that tells the answer.
+
+    Args:
+        where: what it is, e.g. "the column price".
+        told: the evidence, in a sentence.
+        remedy: what to do.
+        settings: to fit again with, by name.
+        figures: the numbers.
+        severe: or else it may be in order.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        told: str,
+        remedy: str,
+        settings: Mapping[str, Any] | None = None,
+        figures: Mapping[str, Any] | None = None,
+        *,
+        severe: bool = True,
+    ) -> None:
+        self.where = where
+        self.told = told
+        self.remedy = remedy
+        self.settings = dict(settings or {})
+        self.figures = dict(figures or {})
+        self.severe = severe
+
+
+class Hands:
+    """Base: knows the loss of training alone.
+
+    Args:
+        model: a task.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def loss(self, batch: Any) -> Tensor:
+        """The loss of training, in the mode that the model is in."""
+        # of a task that carries its state, each batch is to begin anew
+        self.model.forget()
+        loss: Tensor = self.model.training_step(batch, 0)["loss"]
+        self.model.forget()
+        return loss
+
+    def outputs(self, batch: Any) -> Tensor:
+        """What the network says, rows along axis 1."""
+        raise NotAsked("its outputs are not looked at")
+
+    def error(self, batch: Any) -> tuple[float, float]:
+        """How wrong it is on a batch, summed, and over how many answers."""
+        raise NotAsked("its errors are not compared")
+
+    def stack(self) -> nn.Module:
+        """The recurrent layer whose rows are the rows of the outputs."""
+        raise NotAsked("its rows are not looked at")
+
+    def other_padding(self, batch: Any) -> tuple[Any, float]:
+        """The batch with something else behind the end of its rows, and the share of padding."""
+        raise NotAsked("its rows have no padding")
+
+    def rows(self, batch: Any) -> Sequence[bytes | None]:
+        """Each row as the network reads it; None where it holds something unknown."""
+        raise NotAsked("its rows are not compared")
+
+    def unknown(self, batch: Any) -> tuple[int, int]:
+        """How many tokens are unknown, and how many there are."""
+        raise NotAsked("it reads no tokens")
+
+    def unreadable(self, data: Any) -> tuple[int, int, str] | None:
+        """Characters that keep the data from being read at all, of how many, and which; or None."""
+        return None
+
+    def columns(self, batch: Any) -> dict[str, Tensor]:
+        """Numbers that enter, by name, at all valid steps, [N] each."""
+        raise NotAsked("it reads no numbers")
+
+    def answers(self, batch: Any) -> tuple[Tensor, Tensor, Sequence[str]]:
+        """Right and given answers as numbers of labels, [N] each, and the names of the labels."""
+        raise NotAsked("it gives no labels")
+
+    def clue(self, batches: Sequence[Any]) -> Clue | None:
+        """A part of the input that tells the answer."""
+        raise NotAsked("its inputs are not searched for the answer")
