@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from ostinato.engine import Call, State, Walk, run, split_result
-from ostinato.layers.attention import Attention
+from ostinato.layers.attention import Attention, Memory
 from ostinato.layers.listening import listening
 from ostinato.layers.sequence import SequenceLayer
 from ostinato.layers.tracing.foreign import walked_as_ours
@@ -114,7 +114,7 @@ class _Recorder:
         self.stretches: list[Stretch] = []
         # what waits for the loss
         self._walks: list[tuple[Stretch, Walked, Nudged, Tensor]] = []
-        self._looks: list[tuple[Stretch, Tensor]] = []
+        self._looks: list[tuple[Stretch, _Look]] = []
         self._busy = False
 
     # while the module runs
@@ -162,12 +162,13 @@ class _Recorder:
             self._walks.append((stretch, walked, nudged, nudges))
         return Walk(walk.output, walk.state, walk.states if call.all_states else None)
 
-    def look(self, module: str, attention: Attention, weights: Tensor) -> None:
-        """Note where an attention looked: [T, B, S], or [B, S] of one step."""
+    def look(self, module: str, attention: Attention, look: _Look) -> None:
+        """Note where an attention looked."""
         wanted = self.selection.wants_layer(module, module)
         if self._busy or not wanted or not self.selection.wants("weights", "attention"):
             return
         self.order[module] = None
+        weights = look.weights
         T, B = weights.shape[:2] if weights.dim() == 3 else (1, len(weights))
         stretch = Stretch(
             module, module, type(attention).__name__, 0, T, B, None, (), (), whole=True
@@ -175,7 +176,7 @@ class _Recorder:
         self.stretches.append(stretch)
         stretch.parts["weights"] = self._weights(weights, None)
         if self.graded:
-            self._looks.append((stretch, weights))
+            self._looks.append((stretch, look))
 
     def _weights(self, weights: Tensor, gradient: Tensor | None) -> Recorded:
         rows = weights.shape[-2]
@@ -183,7 +184,7 @@ class _Recorder:
         units = self.selection.units_of("weights", weights.shape[-1])
 
         def cut(whole: Tensor) -> Tensor:
-            shaped = whole.detach().cpu().view(-1, rows, whole.shape[-1])
+            shaped = whole.detach().cpu().reshape(-1, rows, whole.shape[-1])
             return shaped[:, chosen][..., units].clone()
 
         graded = None if gradient is None else cut(gradient)
@@ -210,13 +211,16 @@ class _Recorder:
                 "trace: gradients must map what the module returned to one number that depends on "
                 f"the recurrent layers, got {what}. For example: lambda out: out[0].square().mean()"
             )
-        wanted = [nudges for *_, nudges in self._walks] + [w for _, w in self._looks]
+        wanted = [nudges for *_, nudges in self._walks]
+        for _, look in self._looks:
+            wanted += [look.contexts, look.weights]
         found = iter(torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True))
         for stretch, walked, nudged, _ in self._walks:
             adjoints = nudged.apart(next(found))
             self._record(stretch, replace(walked, adjoints=adjoints))
-        for stretch, weights in self._looks:
-            stretch.parts["weights"] = self._weights(weights, next(found))
+        for stretch, look in self._looks:
+            gradient = look.gradient(next(found), next(found))
+            stretch.parts["weights"] = self._weights(look.weights, gradient)
         self._walks.clear()
         self._looks.clear()
 
@@ -227,6 +231,27 @@ class _Recorder:
         order = [*([first] if first in self.order else []), *self.order]
         plain = tree_map_only(Tensor, Tensor.detach, output)
         return assembled(self.stretches, [*dict.fromkeys(order)], self.selection, labels, plain)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One call of an attention: [T, B, ...], or [B * n, ...] of one step."""
+
+    memory: Memory
+    contexts: Tensor
+    weights: Tensor
+
+    def gradient(self, contexts: Tensor, weights: Tensor) -> Tensor:
+        """D loss / d weights, from what the loss makes of the two results."""
+        values = self.memory.values.detach()
+        asked = contexts.reshape(-1, len(values), *contexts.shape[-1:])
+        if contexts.dim() == 2:
+            asked = contexts.view(len(values), -1, contexts.shape[-1]).transpose(0, 1)
+        through = torch.einsum("tbm,bsm->tbs", asked, values)
+        through = through.masked_fill(~self.memory.valid, 0)
+        if contexts.dim() == 2:
+            through = through.transpose(0, 1).flatten(0, 1)
+        return weights + through
 
 
 # engines know a cell by its identity, so what stands around it is kept
@@ -289,8 +314,8 @@ def _watched_attention(module: nn.Module, recorder: _Recorder) -> Iterator[None]
             handle.remove()
 
 
-def _looked(recorder: _Recorder, name: str, attention: Attention, _: Any, result: Any) -> None:
-    recorder.look(name, attention, result[1])
+def _looked(recorder: _Recorder, name: str, attention: Attention, given: Any, result: Any) -> None:
+    recorder.look(name, attention, _Look(given[1], *result))
 
 
 @contextmanager

@@ -228,28 +228,27 @@ class _Recorder:
         adjoints = self.walked.adjoints
         if adjoints is None or not named:
             return [None] * len(named)
-        ends = [*new[: len(self.walked.names)], output][: len(adjoints)]
-        pairs = [
-            (end, torch.cat([block.cut(part), part.new_zeros(spare, part.shape[-1])]).to(end))
-            for end, part in zip(ends, adjoints, strict=True)
-            if end.requires_grad
+        ends = [*new[: len(self.walked.names)], output]
+        handed = [
+            torch.cat([block.cut(part), part.new_zeros(spare, part.shape[-1])]).to(end)
+            for end, part in zip(ends, adjoints, strict=False)
         ]
-        inside = [one.tensor for one in named if one.tensor.requires_grad]
-        found = iter(
-            torch.autograd.grad(
-                [end for end, _ in pairs],
-                inside,
-                [part for _, part in pairs],
-                allow_unused=True,
-                materialize_grads=True,
+        known = dict(zip(self.walked.names, handed, strict=False))
+        pairs = [(e, part) for e, part in zip(ends, handed, strict=False) if e.requires_grad]
+        # a state that is handed on as it was is no function of this step
+        inside = [one.tensor for one in named if one.tensor.grad_fn is not None]
+        found: Iterator[Tensor] = iter(())
+        if pairs and inside:
+            tensors, outer = zip(*pairs, strict=True)
+            found = iter(
+                torch.autograd.grad(
+                    tensors, inside, outer, allow_unused=True, materialize_grads=True
+                )
             )
-            if pairs and inside
-            else ()
-        )
         return [
             next(found)
-            if one.tensor.requires_grad
-            else torch.zeros_like(one.tensor, dtype=self.x.dtype)
+            if one.tensor.grad_fn is not None
+            else known.get(one.name, torch.zeros_like(one.tensor, dtype=self.x.dtype))
             for one in named
         ]
 

@@ -84,7 +84,7 @@ def watched_step(
     with activations, frame:
         result = cell(x, *state)
     output, new = split_result(result, len(state))
-    namer = _Namer(activations, (x, *state), x.shape[0])
+    namer = _Namer(activations, (x, *state, *frame.arguments), x.shape[0])
     namer.results(names, new, output)
     namer.variables(frame.bound)
     return output, new, namer.found
@@ -130,6 +130,7 @@ class _Frame:
         self.code = _code_of(module)
         # in order of binding; a name that is bound again is there again
         self.bound: list[tuple[str, Tensor]] = []
+        self.arguments: list[Tensor] = []
         self._last: dict[str, Tensor] = {}
 
     def __enter__(self) -> _Frame:
@@ -145,7 +146,8 @@ class _Frame:
     def _call(self, frame: FrameType, event: str, argument: Any) -> Any:
         if frame.f_code is not self.code or not self._is_meant(frame):
             return None
-        frame.f_trace_opcodes = False
+        # what it is given: wrappers may have changed that on the way
+        self.arguments = [t for name, v in frame.f_locals.items() for _, t in _tensors(name, v)]
         return self._line
 
     def _is_meant(self, frame: FrameType) -> bool:
@@ -187,7 +189,7 @@ def _code_of(module: nn.Module) -> CodeType | None:
 class _Namer:
     """Gives each tensor one name, the plainest that it has."""
 
-    def __init__(self, activations: _Activations, inputs: State, rows: int) -> None:
+    def __init__(self, activations: _Activations, inputs: Sequence[Tensor], rows: int) -> None:
         self.found: list[Named] = []
         self._activations = activations.of
         self._rows = rows
