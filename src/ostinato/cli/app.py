@@ -20,6 +20,7 @@ from ostinato.cli import (
     embed,
     fit,
     forecast,
+    studio,
     tag,
     translate,
 )
@@ -47,6 +48,7 @@ app.command("caption")(caption.caption)
 app.command("compose")(compose.compose)
 app.command("forecast")(forecast.forecast)
 app.command("backtest")(forecast.backtest)
+app.command("studio")(studio.studio)
 app.command("embed")(embed.embed)
 app.command("diagram")(diagram.diagram)
 app.command("nearest")(embed.nearest)

@@ -12,10 +12,10 @@ _SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"}
 
 
 def visible(text: str) -> str:
-    """A token's text with each blank as a sign, so that a table can show it.
+    r"""A token's text with each blank as a sign, so that a table can show it.
 
     Example:
-        >>> visible("a b\\n"), visible("")
+        >>> visible("a b\n"), visible("")
         ('a␣b⏎', '∅')
     """
     return "".join(_SIGNS.get(letter, letter) for letter in text) or "∅"
