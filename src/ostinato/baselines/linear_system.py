@@ -1,13 +1,15 @@
 r"""A linear dynamical system: a hidden state that moves linearly, read out linearly, with noise.
 
-    s[t+1] = A s[t] + w[t],    w ~ N(0, 1)
-    y[t]   = C s[t] + v[t],    v ~ N(0, R), R diagonal
+    s[t+1] = A s[t] + w[t],          w ~ N(0, 1)
+    l[t+1] = l[t] + u[t],            u ~ N(0, Q), Q diagonal
+    y[t]   = C s[t] + l[t] + v[t],   v ~ N(0, R), R diagonal
 
-Its likelihood is that of the Kalman filter, which also forecasts: C A^h times what the state is
-expected to be. statsmodels' `MLEModel` filters, and finds A, C and R by maximum likelihood; A is
-kept stationary by its `constrain_stationary_multivariate` (Ansley and Kohn 1986, Journal of
-Statistical Computation and Simulation 24, as its documentation cites), and the state begins in its
-stationary distribution.
+A is stationary; the levels l, one for each target, wander, so that a forecast need not return to
+where the training part was. Its likelihood is that of the Kalman filter, which also forecasts:
+C A^h times what s is expected to be, plus what l is. statsmodels' `MLEModel` filters, and finds A,
+C, Q and R by maximum likelihood; its `constrain_stationary_multivariate` keeps A stationary (Ansley
+and Kohn 1986, Journal of Statistical Computation and Simulation 24, as its documentation cites). s
+begins in its stationary distribution, l anywhere: with a hundred times the variance of the series.
 """
 
 from __future__ import annotations
@@ -23,15 +25,16 @@ from ostinato.extras import needed
 
 __all__ = ["LinearDynamicalSystem", "linear_system"]
 
-# iterations between two looks at what has been found, and of these at most so many
 _ITERATIONS = 60
+# no variance is smaller
+_LEAST = 1e-8
 
 
 def linear_system(values: Floats, size: int) -> Any:
     """The system of `size` states over a series [T, Y], as a statsmodels `MLEModel`.
 
     Its parameters, as `start_params` and `loglike` have them: A row by row, C row by row, the
-    diagonal of R.
+    diagonals of Q and R.
 
     Raises:
         MissingExtraError: statsmodels is not installed.
@@ -43,11 +46,24 @@ def linear_system(values: Floats, size: int) -> Any:
         "statsmodels.tsa.statespace.tools", extra="baselines", why="Linear dynamical systems"
     )
 
+    begin = needed(
+        "statsmodels.tsa.statespace.initialization", extra="baselines", why="Kalman filters"
+    )
+
     class System(library.MLEModel):  # type: ignore[name-defined, misc]
         def __init__(self, endog: Floats) -> None:
-            super().__init__(endog, k_states=size, k_posdef=size, initialization="stationary")
-            self["selection"] = np.eye(size)
-            self["state_cov"] = np.eye(size)
+            width = endog.shape[1]
+            both = width + size
+            super().__init__(endog, k_states=both, k_posdef=both)
+            start = begin.Initialization(both)
+            anywhere = np.diag(100 * np.maximum(endog.var(axis=0), 1e-8))
+            start.set((0, width), "known", constant=np.zeros(width), stationary_cov=anywhere)
+            start.set((width, both), "stationary")
+            self.ssm.initialize(start)
+            self["selection"] = np.eye(both)
+            self["transition", :width, :width] = np.eye(width)
+            self["design", :, :width] = np.eye(width)
+            self["state_cov", width:, width:] = np.eye(size)
 
         @property
         def start_params(self) -> Floats:
@@ -59,18 +75,19 @@ def linear_system(values: Floats, size: int) -> Any:
             noise = np.maximum(0.1 * spread**2, 1e-4)
             # equal rows would stay equal for ever
             bent = reads * np.cos(np.arange(width)[:, None] * np.arange(size))
-            return np.concatenate([decays.ravel(), bent.ravel(), noise])
+            return np.concatenate([decays.ravel(), bent.ravel(), noise / 10, noise])
 
         @property
         def param_names(self) -> list[str]:
-            return [f"p{k}" for k in range(size * size + size * self.k_endog + self.k_endog)]
+            width = self.k_endog
+            return [f"p{k}" for k in range(size * size + size * width + 2 * width)]
 
         def transform_params(self, unconstrained: Floats) -> Floats:
             found = np.array(unconstrained)
             square = found[: size * size].reshape(size, size)
             moved, _ = tools.constrain_stationary_multivariate(square, np.eye(size))
             found[: size * size] = np.asarray(moved).ravel()
-            found[-self.k_endog :] = found[-self.k_endog :] ** 2 + 1e-8
+            found[-2 * self.k_endog :] = found[-2 * self.k_endog :] ** 2 + _LEAST
             return found
 
         def untransform_params(self, constrained: Floats) -> Floats:
@@ -78,14 +95,18 @@ def linear_system(values: Floats, size: int) -> Any:
             square = found[: size * size].reshape(size, size)
             moved, _ = tools.unconstrain_stationary_multivariate(square, np.eye(size))
             found[: size * size] = np.asarray(moved).ravel()
-            found[-self.k_endog :] = np.sqrt(np.maximum(found[-self.k_endog :] - 1e-8, 0))
+            spreads = found[-2 * self.k_endog :]
+            found[-2 * self.k_endog :] = np.sqrt(np.maximum(spreads - _LEAST, 0))
             return found
 
         def update(self, params: Floats, **options: Any) -> None:
             params = super().update(params, **options)
-            self["transition"] = params[: size * size].reshape(size, size)
-            self["design"] = params[size * size : -self.k_endog].reshape(self.k_endog, size)
-            self["obs_cov"] = np.diag(params[-self.k_endog :])
+            width = self.k_endog
+            self["transition", width:, width:] = params[: size * size].reshape(size, size)
+            reads = params[size * size : -2 * width].reshape(width, size)
+            self["design", :, width:] = reads
+            self["state_cov", :width, :width] = np.diag(params[-2 * width : -width])
+            self["obs_cov"] = np.diag(params[-width:])
 
     return System(np.asarray(values, dtype=np.float64))
 
@@ -96,7 +117,7 @@ class LinearDynamicalSystem(SeriesGuess):
     Learned from the longest series; another one is filtered from its beginning.
 
     Args:
-        states: width of the hidden state.
+        states: width of the hidden state, levels not counted.
         rows: rows that are learned from, the last ones.
         iterations: steps of the optimiser (L-BFGS) at most.
 

@@ -11,6 +11,7 @@ from ostinato.cli import (
     bench,
     caption,
     classify,
+    compare,
     compose,
     curves,
     data,
@@ -39,6 +40,7 @@ app.command("demo")(demo.demo)
 app.add_typer(fit.app, name="fit")
 app.command("eval")(ask.evaluate)
 app.command("curves")(curves.curves)
+app.command("compare")(compare.compare)
 app.command("doctor")(doctor.doctor)
 app.command("generate")(ask.generate)
 app.command("tag")(tag.tag)

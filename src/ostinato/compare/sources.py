@@ -49,8 +49,7 @@ def confirm(model: Any, digests: Callable[[], tuple[str, ...]], asked: Asked) ->
 
 def recorded(model: Any) -> str | None:
     """The fingerprint of the data that a run was fitted on; None where it is not recorded."""
-    figures = model.figures
-    found: str | None = figures.get("data", figures.get("text", {})).get("sha256")
+    found: str | None = model.figures.get("data", {}).get("sha256")
     return found
 
 
