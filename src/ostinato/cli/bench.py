@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,6 +80,8 @@ def memory(
         from ostinato.inspect.pictures import picture_kind
 
         picture_kind(plot)
+    # a step that is refused belongs to the method, and is no news here
+    logging.getLogger("ostinato.training.hessian_free").setLevel(logging.ERROR)
     say_beside(_size(grid))
     with _Progress(grid) as progress:
         outcomes = run_grid(grid, out, resume=resume, began=progress.began, watch=progress.looked)

@@ -61,7 +61,6 @@ class GradientLearner:
         optimiser: over its parameters.
         batch: rows of an update.
         clip: the largest norm of a gradient; None: any.
-        before: called with the number of the update, from 0, before it: schedules.
         after: called after each update: bounds on the weights.
     """
 
@@ -75,18 +74,13 @@ class GradientLearner:
         *,
         batch: int,
         clip: float | None = None,
-        before: Callable[[int], None] | None = None,
         after: Callable[[], None] | None = None,
     ) -> None:
         self.network, self.optimiser, self.batch = network, optimiser, batch
         self.clipper = Clipper(clip)
-        self._before, self._after = before, after
-        self._updates = 0
+        self._after = after
 
     def learn(self, rows: Examples) -> float:
-        if self._before is not None:
-            self._before(self._updates)
-        self._updates += 1
         self.optimiser.zero_grad()
         loss = self.network.loss(Tensors.of(rows))
         loss.backward()  # type: ignore[no-untyped-call]

@@ -27,6 +27,7 @@ from ostinato.longlag.problems import Problem
 from ostinato.reservoirs.layer import Reservoir
 from ostinato.spectral import scaled_to_radius
 from ostinato.training.initialise import initialise
+from ostinato.training.nesterov import Nesterov
 
 __all__ = ["REMEDIES", "Remedy"]
 
@@ -82,13 +83,12 @@ def _momentum(problem: Problem, lag: int, rows: Examples) -> Learner:
         network.centre.copy_(torch.from_numpy(rows.inputs.mean((0, 1))))
         if rows.loss == "squared":
             network.readout.bias.copy_(torch.from_numpy(rows.targets[rows.mask].mean(0)))
-    optimiser = torch.optim.SGD(network.parameters(), 1e-4, momentum=0.9, nesterov=True)
+    optimiser = Nesterov(network.parameters(), 1e-4, _growing)
+    return GradientLearner(network, optimiser, batch=100, clip=1.0)
 
-    def schedule(update: int) -> None:
-        if update == 1000:
-            optimiser.param_groups[0]["momentum"] = 0.995
 
-    return GradientLearner(network, optimiser, batch=100, clip=1.0, before=schedule)
+def _growing(update: int) -> float:
+    return 0.9 if update < 1000 else 0.995
 
 
 # Martens and Sutskever's
