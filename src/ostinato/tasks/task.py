@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 import torch
 from lightning.pytorch.utilities import rank_zero_only
@@ -26,6 +26,10 @@ from torch import nn
 from ostinato.tasks.stack import Build
 from ostinato.tasks.task_settings import TaskSettings
 from ostinato.training import Run, RunError, SequenceModule, fit, load_run, save_run, seed_all
+
+if TYPE_CHECKING:
+    from ostinato.layers.tracing import Loss, Trace
+    from ostinato.tasks.tracing import Question
 
 __all__ = [
     "Config",
@@ -139,6 +143,43 @@ class Task(SequenceModule):
     def texts(self) -> dict[str, str]:
         """The task's own files in the run folder, name -> content, e.g. vocabularies as JSON."""
         return {}
+
+    def question(self, source: Any) -> Question:
+        """What the network is asked when it is traced."""
+        raise ValueError(
+            f"trace: {type(self).__name__} has no rows of its own to be traced on. Trace its "
+            "network, ostinato.trace(model.network, ...), with what that is called with."
+        )
+
+    # looking inside
+
+    def trace(
+        self,
+        source: Any,
+        *,
+        gradients: bool | Loss = False,
+        training: bool = False,
+        **options: Any,
+    ) -> Trace:
+        """Ask the model, and keep what every recurrent layer did at every step.
+
+        Args:
+            source: rows to read: text, sentences, a table, as `predict` takes them.
+            gradients: also d loss / d value; True: of the task's own loss (of what the model itself
+                answers, where no answer is given with the rows); or what maps the network's result
+                to a loss.
+            training: trace it as in training, with its dropout.
+            options: as of `ostinato.trace`: only, layers, rows, steps, units.
+
+        Returns:
+            The trace, whose labels are what stood at each step (tokens, words, times).
+
+        Raises:
+            ValueError: the rows cannot be used, or something asked for is not there.
+        """
+        from ostinato.tasks.tracing import trace_task
+
+        return trace_task(self, source, gradients, training, **options)
 
     # fitting
 

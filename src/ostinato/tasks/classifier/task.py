@@ -23,6 +23,7 @@ from ostinato.tasks.classifier.score import LabelScore
 from ostinato.tasks.classifier.settings import ClassifierSettings
 from ostinato.tasks.stack import Build
 from ostinato.tasks.task import Config, Plan, Prepared, Task, evaluating
+from ostinato.tasks.tracing import Question
 from ostinato.training.optimisers import build_optimizer
 
 if TYPE_CHECKING:
@@ -306,6 +307,11 @@ class Classifier(Task):
         texts = bool(self.coder.inputs.tokens)
         coded = [self.coder.encode(one, words) for one in inputs] if texts else inputs
         return self.coder.batch(coded, labels, words).to(self.device)
+
+    def question(self, source: Any) -> Question:
+        from ostinato.tasks.classifier.tracing import question
+
+        return question(self, source)
 
     # files
 

@@ -21,6 +21,7 @@ from ostinato.tasks.forecaster.settings import ForecasterSettings
 from ostinato.tasks.forecaster.stretch import Asker, Stretch
 from ostinato.tasks.stack import Build
 from ostinato.tasks.task import Plan, Prepared, Task, evaluating
+from ostinato.tasks.tracing import Question
 
 __all__ = ["Forecaster"]
 
@@ -321,6 +322,11 @@ class Forecaster(Task):
                 "predict: there is nothing to go on from. Give a table, or call update first."
             )
         return self._online
+
+    def question(self, source: Any) -> Question:
+        from ostinato.tasks.forecaster.tracing import question
+
+        return question(self, source)
 
     # files
 

@@ -17,6 +17,7 @@ from ostinato.tasks.language_model.settings import LanguageModelSettings
 from ostinato.tasks.language_model.writing import search, write, write_pieces
 from ostinato.tasks.stack import Build
 from ostinato.tasks.task import Plan, Prepared, Task, evaluating
+from ostinato.tasks.tracing import Question
 from ostinato.training import sequence_loss
 
 __all__ = ["LanguageModel"]
@@ -126,6 +127,11 @@ class LanguageModel(Task):
             raise ValueError(f"evaluate: rows must be in 1..{len(corpus) - 1}, got {rows}.")
         with evaluating(self):
             return score_corpus(self.network, corpus, unknown=self.tokenizer.unknown, rows=rows)
+
+    def question(self, source: Any) -> Question:
+        from ostinato.tasks.language_model.tracing import question
+
+        return question(self, source)
 
     # writing
 

@@ -20,6 +20,7 @@ from ostinato.tasks.tagger.network import TagBatch, TaggerNetwork
 from ostinato.tasks.tagger.score import TagScore
 from ostinato.tasks.tagger.settings import TaggerSettings
 from ostinato.tasks.task import Plan, Prepared, Task, evaluating
+from ostinato.tasks.tracing import Question
 from ostinato.training.optimisers import build_optimizer
 
 __all__ = ["Tagger"]
@@ -247,6 +248,11 @@ class Tagger(Task):
         ]
         batch = self.coder.batch(self.coder.code(list(numbers)), coded_rows, tags)
         return batch.to(self.device)
+
+    def question(self, source: Any) -> Question:
+        from ostinato.tasks.tagger.tracing import question
+
+        return question(self, source)
 
     # files
 
