@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ostinato import cells
     from ostinato.cells.base import Cell
-    from ostinato.compare import compare
+    from ostinato.compare.compare import compare
     from ostinato.doctor import doctor
     from ostinato.engine import engine
     from ostinato.engine.explain import explain

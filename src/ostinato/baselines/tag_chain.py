@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ostinato.baselines.hidden_markov import quiet_hmm
 from ostinato.extras import needed
@@ -130,7 +130,7 @@ class WordsAround:
         around = f"and {reach} on each side" if reach else "alone"
         self.name = f"logistic regression on the word {around}"
 
-    def fit(self, rows: Sequence[Sequence[str]], tags: Sequence[Sequence[int]]) -> WordsAround:
+    def fit(self, rows: Sequence[Sequence[str]], tags: Sequence[ArrayLike]) -> WordsAround:
         """Learn from sentences and their tags."""
         from sklearn.linear_model import SGDClassifier
 

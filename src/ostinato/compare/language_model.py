@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,7 +97,7 @@ def language_model_trial(model: LanguageModel, data: Any, asked: Asked) -> Trial
     def walked() -> Floats:
         nonlocal nats
         nats = token_nats(model, test)
-        return nats[wanted]
+        return np.asarray(nats[wanted])
 
     network = network_candidate(model, model.settings.model.cell, walked)
     units = f"{len(targets):,} {kind}"
@@ -229,7 +230,7 @@ def _guess(
         tried(
             trial,
             f"n-grams, {smoothing}",
-            lambda smoothing=smoothing: _best_order(train, validation, size, most, smoothing),
+            partial(_best_order, train, validation, size, most, smoothing),
             told,
             asked,
         )
@@ -256,7 +257,7 @@ def _best_order(train: Longs, validation: Longs, size: int, most: int, smoothing
 
 def _parts(model: LanguageModel, data: Any, asked: Asked) -> tuple[Longs, Longs, Corpus, bool]:
     settings = model.settings.data
-    reads = {"separator": settings.separator, "encoding": settings.encoding}
+    reads: dict[str, Any] = {"separator": settings.separator, "encoding": settings.encoding}
     fitted = data if asked.train is None else asked.train
     documents = read_documents(fitted, **reads)
     confirmed = confirm(model, lambda: (digest_of(fingerprint(documents)),), asked)

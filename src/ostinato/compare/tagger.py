@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -136,11 +137,15 @@ def _guess(trial: Trial, rows: TagRows, train: range, test: _Sentences, asked: A
         trial.notes.append(
             f"The regressions learned from the first {some:,} of {len(seen.words):,} sentences."
         )
+
+    def around(reach: int) -> WordsAround:
+        return WordsAround(reach).fit(seen.words[:some], seen.tags[:some])
+
     for reach in (0, 2):
         tried(
             trial,
             f"logistic regression, {reach} words on each side",
-            lambda reach=reach: WordsAround(reach).fit(seen.words[:some], seen.tags[:some]),
+            partial(around, reach),
             lambda guess: told(guess.predict, test.words),
             asked,
         )
@@ -183,7 +188,7 @@ def _without(
     far = np.concatenate([np.arange(first), np.arange(min(stop, len(row)), len(row))])
     order = np.arange(len(row))
     order[far] = rng.permutation(far)
-    return [row[n] for n in order], place
+    return [row[n] for n in order.tolist()], place
 
 
 def _tagged(model: Tagger, rows: TagRows, sentences: Sequence[Row]) -> Iterable[Longs]:
