@@ -7,9 +7,10 @@ at each step, until fewer than 1 % of 10,000 rows that it has not seen are wrong
 from the same weights on rows of the same kind, gets as many seconds. Every step is a line of
 DIR/log.jsonl, and DIR/state.json with DIR/state.safetensors is where --resume goes on.
 
-The initialisation is theirs, as Sutskever (2013), "Training recurrent neural networks", section
-4.4, gives it: 15 connections from the others to each unit, of variance 1/15, from the inputs
-of variance 1.
+The initialisation is that of Sutskever, Martens, Dahl, Hinton (2013), "On the importance of
+initialization and momentum in deep learning", table 4, who expect it to do well by Hessian-free
+optimisation, too: 15 connections from other units to each, with a spectral radius of 1.1, weak
+connections from the inputs, biases 0, and the mean of the targets for that of the output.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ class Settings:
     distance: str = "cross-entropy"
     iterations: int = 100
     precondition: float = 0.75
-    radius: float | None = None
+    radius: float = 1.1
+    input_scale: float | None = None
     seed: int = 0
     most: int = 400
     hours: float = 1.0
@@ -72,6 +74,13 @@ class Settings:
     test: int = 10_000
     sgd_rate: float = 0.01
     sgd_rows: int = 100
+
+    @property
+    def scale(self) -> float:
+        """Of the weights from the inputs: weak where most of these tell nothing."""
+        if self.input_scale is not None:
+            return self.input_scale
+        return 0.1 if self.problem == "memorisation" else 0.001
 
     def rows(self, count: int, *seed: int) -> Examples:
         """Fresh rows."""
@@ -90,32 +99,34 @@ class Network(nn.Module):
         cell = ostinato.cells.Elman(width, settings.hidden)
         self.layer = ostinato.Recurrent(cell, initial_state="learned")
         self.readout = nn.Linear(settings.hidden, rows.outputs)
-        variances = {
-            cell.gates.weight_ih: 1.0,
-            cell.gates.weight_hh: 1 / _CONNECTIONS,
-            self.readout.weight: 1 / _CONNECTIONS,
-        }
         with torch.no_grad():
-            for weight, variance in variances.items():
-                weight.copy_(_sparse(weight.shape, variance))
-            for bias in (cell.gates.bias, self.readout.bias):
-                bias.normal_(0, math.sqrt(1 / _CONNECTIONS))
-            if settings.radius is not None:
-                most = torch.linalg.eigvals(cell.gates.weight_hh).abs().max()
-                cell.gates.weight_hh.mul_(settings.radius / most)
+            cell.gates.weight_ih.normal_(0, settings.scale)
+            cell.gates.weight_hh.copy_(_sparse(settings.hidden, settings.radius))
+            self.readout.weight.normal_(0, 0.1)
+            cell.gates.bias.zero_()
+            self.readout.bias.copy_(_mean_target(settings.rows(1000, 0, 3)))
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         hidden = self.layer(x, lengths=lengths)[0]
         return self.readout(hidden), hidden
 
 
-def _sparse(shape: Sequence[int], variance: float) -> Tensor:
-    """Some connections to each unit, the others 0."""
-    out = torch.zeros(*shape)
+def _sparse(units: int, radius: float) -> Tensor:
+    """Some connections to each unit, scaled to a spectral radius."""
+    out = torch.zeros(units, units)
     for row in out:
-        chosen = torch.randperm(len(row))[:_CONNECTIONS]
-        row[chosen] = torch.randn(len(chosen)) * math.sqrt(variance)
-    return out
+        chosen = torch.randperm(units)[:_CONNECTIONS]
+        row[chosen] = torch.randn(len(chosen))
+    return out * (radius / torch.linalg.eigvals(out).abs().max())
+
+
+def _mean_target(rows: Examples) -> Tensor:
+    """The output that is right on average: the mean, or the logarithm of the shares."""
+    counted = torch.from_numpy(rows.targets[rows.mask])
+    if rows.loss == "squared":
+        return counted.mean(0)
+    shares = torch.bincount(counted, minlength=rows.outputs) / len(counted)
+    return shares.clamp_min(1e-3).log()
 
 
 class Rows:
@@ -189,15 +200,19 @@ def hessian_free(settings: Settings, out: Path, *, resume: bool = False) -> dict
 def _batches(
     settings: Settings, network: Network, step: int
 ) -> tuple[list[Callable[[], Any]], Callable[[], Any]]:
-    """The gradient's rows in chunks, and the first of these for the curvature."""
-    sizes = range(0, settings.gradient_rows, settings.curvature_rows)
+    """The gradient's rows in chunks, and others for the curvature.
+
+    What a step gains on rows that its gradient has not seen is no chance.
+    """
     if settings.problem == "memorisation":
-        sizes = range(1)
-    chunks = [
+        every = Rows(settings.rows(_PATTERNS)).closure(network)
+        return [every], every
+    count = math.ceil(settings.gradient_rows / settings.curvature_rows)
+    curvature, *chunks = (
         Rows(settings.rows(settings.curvature_rows, step, n)).closure(network)
-        for n, _ in enumerate(sizes)
-    ]
-    return chunks, chunks[0]
+        for n in range(count + 1)
+    )
+    return chunks, curvature
 
 
 def _ended(line: dict[str, Any], settings: Settings) -> bool:

@@ -69,12 +69,26 @@ def test_it_ends_when_the_test_is_solved_or_steps_or_hours_are_over(script, tiny
 def test_the_network_begins_as_its_source_says(script):
     settings = script.Settings("adding", hidden=100)
     network = script.Network(settings, settings.rows(1))
-    weight = network.layer.cell.gates.weight_hh
-    assert (weight != 0).sum(1).tolist() == [15] * 100
-    assert 0.8 / 15 < weight[weight != 0].var() < 1.2 / 15
-    other = script.Network(replace(settings, radius=1.1), settings.rows(1))
-    radius = torch.linalg.eigvals(other.layer.cell.gates.weight_hh.detach()).abs().max()
+    gates = network.layer.cell.gates
+    assert (gates.weight_hh != 0).sum(1).tolist() == [15] * 100
+    radius = torch.linalg.eigvals(gates.weight_hh.detach()).abs().max()
     assert radius == pytest.approx(1.1, rel=1e-4)
+    assert 0.0007 < gates.weight_ih.std() < 0.0013
+    assert network.readout.bias.item() == pytest.approx(1, abs=0.05)
+    order = script.Settings("temporal-order")
+    bias = script.Network(order, order.rows(1)).readout.bias
+    assert bias.tolist() == pytest.approx([-1.386] * 4, abs=0.2)
+    assert script.Settings("memorisation").scale == 0.1
+    assert script.Settings("memorisation", input_scale=0.5).scale == 0.5
+
+
+def test_the_rows_of_the_curvature_are_none_of_the_gradients(script, tiny):
+    network = script.Network(tiny, tiny.rows(1))
+    chunks, curvature = script._batches(tiny, network, 1)
+    assert len(chunks) == 2
+    outputs = [closure()[0].detach() for closure in (*chunks, curvature)]
+    assert all(not torch.equal(outputs[2], output) for output in outputs[:2])
+    assert not torch.equal(outputs[0], outputs[1])
 
 
 def test_descent_gets_the_seconds_it_is_given(script, tiny):
