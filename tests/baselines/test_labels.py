@@ -3,7 +3,14 @@ import sys
 import numpy as np
 import pytest
 
-from ostinato.baselines.labels import can_regress, majority_accuracy, regression_accuracy
+from ostinato.baselines.labels import (
+    BoostedLabels,
+    FeedForwardLabels,
+    LabelRegression,
+    can_regress,
+    majority_accuracy,
+    regression_accuracy,
+)
 from ostinato.extras import MissingExtraError
 
 ONE = np.eye(3, dtype=int)
@@ -43,3 +50,44 @@ def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(MissingExtraError, match=r"ostinato\[baselines\]"):
         regression_accuracy(["a"], ONE, ["a"], ONE)
+
+
+def _threshold(rows=400):
+    x = np.random.default_rng(0).uniform(-1, 1, (rows, 2))
+    # an island that no line cuts off
+    inside = (np.abs(x) < 0.6).all(axis=1)
+    return x, np.eye(2, dtype=int)[inside.astype(int)]
+
+
+@pytest.mark.parametrize("kind", [BoostedLabels, FeedForwardLabels])
+def test_trees_and_networks_find_what_no_line_can(kind):
+    x, targets = _threshold()
+    guess = kind().fit(x[:300], targets[:300])
+    right = (guess.predict(x[300:]) == targets[300:]).all(axis=1).mean()
+    line = LabelRegression().fit(x[:300], targets[:300])
+    assert right > 0.85
+    assert right > (line.predict(x[300:]) == targets[300:]).all(axis=1).mean() + 0.1
+    assert guess.parameters > line.parameters == 3
+
+
+@pytest.mark.parametrize("kind", [LabelRegression, BoostedLabels, FeedForwardLabels])
+def test_several_labels_are_guessed_each_by_itself(kind):
+    x = np.random.default_rng(1).uniform(-1, 1, (300, 2))
+    targets = np.stack([x[:, 0] > 0, x[:, 1] > 0, np.ones(300)], axis=1).astype(int)
+    guess = kind(several=True).fit(x[:200], targets[:200])
+    assert (guess.predict(x[200:]) == targets[200:]).mean() > 0.9
+    assert guess.predict(x[200:])[:, 2].all()
+
+
+def test_labels_without_a_difference_need_no_learning():
+    x, same = np.zeros((4, 1)), np.array([[1, 0]] * 4)
+    guess = LabelRegression().fit(x, same)
+    assert np.array_equal(guess.predict(x), same.astype(bool))
+    assert guess.parameters == 0
+
+
+def test_texts_and_numbers_are_called_what_they_are():
+    texts = LabelRegression().fit(["good day", "bad day"] * 3, ONE[[0, 1] * 3])
+    assert (texts.name, texts.looks_back) == ("bag of words and pairs, logistic regression", 1)
+    numbers = LabelRegression().fit(np.eye(2), ONE[[0, 1]])
+    assert (numbers.name, numbers.looks_back) == ("logistic regression", 0)

@@ -135,3 +135,9 @@ def test_tiny_shakespeare_figures(smoothing, order, nats):
     cut = int(0.9 * len(ids))
     model = NGram(ids[:cut], len(symbols), order=order, smoothing=smoothing)
     assert model.nats(ids[cut:]).mean() == pytest.approx(nats, abs=5e-4)
+
+
+def test_the_numbers_kept_are_counted():
+    # single tokens: 0, 1 and what stands before any; pairs: 01, 10, with 0 and 1 before them
+    model = NGram([0, 1, 0, 1], 3, order=2)
+    assert model.parameters == 2 + 1 + 2 + 2

@@ -147,6 +147,7 @@ class HiddenMarkovText:
         most: tokens that are learned from, the last ones.
         iterations: of Baum and Welch, at most.
         prior: added to the count of each token in each state, so that none is impossible.
+        starts: how often it is learned from other first probabilities; the likeliest is kept.
         seed: of the first probabilities.
 
     Raises:
@@ -170,19 +171,24 @@ class HiddenMarkovText:
         most: int = 50_000,
         iterations: int = 30,
         prior: float = 0.01,
+        starts: int = 3,
         seed: int = 0,
     ) -> None:
         self.name = f"hidden Markov model, {states} states"
         seen = np.asarray(tokens, dtype=np.int64)[-most:, None]
+        found = []
         with quiet_hmm() as hmm:
-            self.model = hmm.CategoricalHMM(
-                states,
-                n_iter=iterations,
-                emissionprob_prior=1 + prior,
-                random_state=seed,
-                n_features=vocabulary_size,
-            )
-            self.model.fit(seen)
+            for start in range(starts):
+                model = hmm.CategoricalHMM(
+                    states,
+                    n_iter=iterations,
+                    emissionprob_prior=1 + prior,
+                    random_state=seed + start,
+                    n_features=vocabulary_size,
+                )
+                model.fit(seen)
+                found.append((float(model.score(seen)), model))
+        self.model: Any = max(found, key=lambda pair: pair[0])[1]
 
     def nats(self, tokens: Longs) -> Floats:
         """-ln p of each token given those before it in `tokens`, [N]."""

@@ -8,7 +8,8 @@ Two ablations, for k = 0, 1, 2, 5, 10, ... steps before the one that is asked ab
 as Khandelwal, He, Qi and Jurafsky (2018, "Sharp Nearby, Fuzzy Far Away", P18-1027) cut and shuffle
 the context of language models. The loss with the whole past is subtracted place by place, and the
 bootstrap tells how sure the difference is. The steps that are used are the fewest k from which on
-no fall is told from chance.
+no fall counts: a fall counts that is told from chance and is more than a hundredth of the largest
+(with many places, the bootstrap tells falls from chance that nobody would miss).
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ Floats = NDArray[np.float64]
 Ask = Callable[[str, int], Floats]
 
 WAYS = ("cut", "shuffle")
+# a fall that is a smaller share of the largest one does not count
+_NEGLIGIBLE = 0.01
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ def trace_history(
 
 
 def _fewest(falls: Sequence[Fall], longest: int | None) -> int | None:
-    last_told = max((k for k, one in enumerate(falls) if one.told), default=-1)
-    if last_told + 1 < len(falls):
-        return falls[last_told + 1].steps
-    return longest
+    least = _NEGLIGIBLE * max(one.fall.value for one in falls)
+    counts = [one.told and one.fall.value > least for one in falls]
+    last = max((k for k, one in enumerate(counts) if one), default=-1)
+    return falls[last + 1].steps if last + 1 < len(falls) else longest

@@ -165,7 +165,7 @@ class Comparison:
         return Group(*parts)
 
     def __str__(self) -> str:
-        console = Console(file=StringIO(), width=120, color_system=None)
+        console = Console(file=StringIO(), width=160, color_system=None)
         with console.capture() as told:
             console.print(self)
         return "\n".join(line.rstrip() for line in told.get().splitlines())
@@ -185,10 +185,9 @@ def _scores(found: Comparison) -> Table:
         box=None,
         pad_edge=False,
     )
-    for head in ("model", "score", level, "network ahead by", level, "looks back"):
-        table.add_column(head, justify="left" if head == "model" else "right")
-    for head in ("parameters", "fit", "score in"):
-        table.add_column(head, justify="right")
+    table.add_column("model", no_wrap=True)
+    for head in ("score", level, "behind by", level, "reads", "numbers", "fitted in", "scored in"):
+        table.add_column(head, justify="right", no_wrap=True)
     for one in rows:
         style = "bold" if one is found.network else ""
         table.add_row(*_line(one, found.metric), style=style)
@@ -205,7 +204,7 @@ def _line(one: Entry, metric: Metric) -> list[str]:
         metric.told(one.score.value),
         f"{metric.told(one.score.low)} to {metric.told(one.score.high)}",
         *gain,
-        "state" if one.looks_back is None else f"{one.looks_back:,}",
+        "all" if one.looks_back is None else f"{one.looks_back:,}",
         f"{one.parameters:,}",
         "?" if one.fit_seconds is None else _seconds(one.fit_seconds),
         _seconds(one.score_seconds),
