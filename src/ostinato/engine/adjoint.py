@@ -13,6 +13,7 @@ from functools import reduce
 
 from ostinato.engine.algebra import add, const, matmul, mul, overlay, slice_, widen
 from ostinato.engine.expressions import Matrix, Node, Program, make, walk_nodes
+from ostinato.engine.limits import limited
 from ostinato.engine.operations import POINTWISE
 from ostinato.engine.sums import Sums
 
@@ -71,9 +72,11 @@ class Adjoint:
 def adjoint(program: Program) -> Adjoint:
     """Derive the reverse of a step."""
     cotangents: defaultdict[Node, list[Node]] = defaultdict(list)
-    for op, roots in (("gradient", program.new_states), ("emit_gradient", program.emits)):
-        for index, root in enumerate(roots):
-            cotangents[root].append(make(op, (), root.width, (index, 0)))
+    tallies: list[Vector] = []
+    for index, root in enumerate(program.new_states):
+        cotangents[root].append(_arriving(program, index, root, tallies))
+    for index, root in enumerate(program.emits):
+        cotangents[root].append(make("emit_gradient", (), root.width, (index, 0)))
     products: list[Product] = []
     leaves: dict[Node, Node] = {}
     nodes = list(walk_nodes((*program.new_states, *program.emits)))
@@ -95,12 +98,26 @@ def adjoint(program: Program) -> Adjoint:
         _gather(leaves, "state", program.states),
         _gather(leaves, "input", program.inputs),
         tuple(products),
-        tuple(
-            Vector(leaf.data[0], leaf.data[1], leaf.width, d)
-            for leaf, d in leaves.items()
-            if leaf.op == "vector"
+        (
+            *(
+                Vector(leaf.data[0], leaf.data[1], leaf.width, d)
+                for leaf, d in leaves.items()
+                if leaf.op == "vector"
+            ),
+            *tallies,
         ),
     )
+
+
+def _arriving(program: Program, index: int, root: Node, tallies: list[Vector]) -> Node:
+    """What flows back into a new state, limited where it has a limit."""
+    limit = program.limits[index] if program.limits else None
+    if limit is None:
+        return make("gradient", (), root.width, (index, 0))
+    widths = [piece.width for piece in (root.args if root.op == "cat" else (root,))]
+    g, counts = limited(limit, index, widths)
+    tallies += [Vector(limit.static, start, d.width, d) for start, d in counts]
+    return g
 
 
 def _product(node: Node, g: Node) -> Product:

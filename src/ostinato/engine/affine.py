@@ -79,6 +79,9 @@ def plan_of(program: Program, names: tuple[str, ...]) -> Plan | str:
         program: the step.
         names: of its states.
     """
+    for name, limit in zip(names, program.limits, strict=False):
+        if limit is not None:
+            return f"the gradient of {name} is limited at every step"
     fine, pieces = _refine(program)
     called = [names[state] for state, _ in pieces]
     order = _order(fine, called)

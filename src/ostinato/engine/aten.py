@@ -306,7 +306,13 @@ def _rnn_cell(activation: str) -> Callable[..., Rows]:
     return handler
 
 
+def limit_gradient(t: Tracer, value: Rows, tally: Any, bound: float, norm: bool) -> Rows:
+    """The value; what becomes of its gradient is noted where the step is put together."""
+    return value
+
+
 HANDLERS: dict[str, Callable[..., Any]] = {
+    "limit_gradient": limit_gradient,
     "linear": linear,
     "matmul": matmul,
     "mm": lambda t, self, mat2: matmul(t, self, mat2),

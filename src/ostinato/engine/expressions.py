@@ -121,6 +121,7 @@ class Program:
         states: width of each state.
         new_states: a node for each state.
         emits: nodes kept for every step besides the states, for the *after* part or the output.
+        limits: for each state the `limits.Limit` of its gradient, or None; empty for none at all.
     """
 
     inputs: tuple[int, ...]
@@ -128,3 +129,4 @@ class Program:
     states: tuple[int, ...]
     new_states: tuple[Node, ...]
     emits: tuple[Node, ...] = ()
+    limits: tuple[Any, ...] = ()

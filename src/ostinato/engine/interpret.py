@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ostinato.engine.adjoint import Adjoint
 from ostinato.engine.expressions import Matrix, Node, Program, walk_nodes
+from ostinato.engine.limits import limit_gradient
 from ostinato.engine.operations import POINTWISE
 from ostinato.engine.recurrence import Recurrence
 
@@ -73,7 +74,11 @@ def step(
     B = state[0].shape[0]
     values = tuple(found[root].expand(B, root.width) for root in roots)
     count = len(program.new_states)
-    return values[:count], values[count:]
+    new = [
+        value if limit is None else limit_gradient(value, statics[limit.static], *limit.how)
+        for value, limit in zip(values, program.limits or (None,) * count, strict=False)
+    ]
+    return tuple(new), values[count:]
 
 
 def unroll(

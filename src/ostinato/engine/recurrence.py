@@ -114,4 +114,5 @@ def spell(program: Program) -> str:
         numbers[node] = len(numbers)
         words.append(repr((node.op, node.width, node.data, [numbers[arg] for arg in node.args])))
     words.append(repr([numbers[root] for root in roots]))
+    words += [repr(program.limits)] if any(program.limits) else []
     return "\n".join(words)

@@ -17,12 +17,13 @@ import torch
 from torch import fx, nn
 
 from ostinato.engine.expressions import Matrix, Node, Program, make, walk_nodes
+from ostinato.engine.limits import Limit
 from ostinato.engine.llvm.compile import cache_folder, write_file
 from ostinato.engine.recurrence import Part, Recurrence
 
 __all__ = ["Unwritable", "load", "read_text", "save", "text_of"]
 
-_MAGIC = "ostinato equations 1"
+_MAGIC = "ostinato equations 2"
 _ARITHMETIC = ("getitem", "add", "sub", "mul", "floordiv", "mod", "neg")
 
 
@@ -64,6 +65,7 @@ def text_of(found: Recurrence) -> str:
         "nodes": nodes,
         "new_states": [numbers[root] for root in program.new_states],
         "emits": [numbers[root] for root in program.emits],
+        "limits": [_limit(limit) for limit in program.limits],
         "static": _part(found.static),
         "before": None if found.before is None else _part(found.before),
         "after": None if found.after is None else _part(found.after),
@@ -97,6 +99,7 @@ def read_text(text: str) -> Recurrence:
         tuple(told["states"]),
         tuple(nodes[n] for n in told["new_states"]),
         tuple(nodes[n] for n in told["emits"]),
+        tuple(map(_read_limit, told["limits"])),
     )
     kind, index = told["output"]
     return Recurrence(
@@ -130,6 +133,14 @@ def _data(data: Any) -> Any:
         return [data.static, data.row, data.column, data.rows, data.columns, data.transposed]
     index, start = data
     return [index, start]
+
+
+def _limit(limit: Limit | None) -> Any:
+    return None if limit is None else [limit.bound.hex(), limit.norm, limit.static]
+
+
+def _read_limit(told: Any) -> Limit | None:
+    return None if told is None else Limit(float.fromhex(told[0]), told[1], told[2])
 
 
 def _read_data(op: str, data: Any) -> Any:

@@ -14,6 +14,7 @@ import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -22,12 +23,13 @@ from torch.export import Dim, ExportedProgram, export
 from ostinato.engine.aten import VIEWS
 from ostinato.engine.calls import State, split_result
 from ostinato.engine.expressions import Node, Program, make, walk_nodes
+from ostinato.engine.limits import Limit
 from ostinato.engine.parts import Extract, cast, form_of, row_finish, shaped, together
 from ostinato.engine.recurrence import NotFusable, Part, Recurrence
 from ostinato.engine.sharing import share_products
 from ostinato.engine.sources import error_line, source_line, state_names, variables
 from ostinato.engine.tracer import STATIC, Form, Tracer, operator_name
-from ostinato.engine.values import Opaque, Rows, Unfit
+from ostinato.engine.values import Opaque, Rows, Static, Unfit
 
 __all__ = ["compiling", "trace"]
 
@@ -156,6 +158,7 @@ class _Assembly:
         self.sources = _sources(exported)
         self.extract = Extract(tracer, self.sources)
         self.new_states = tuple(map(self._new_state, self.results, self.states))
+        self._refuse_inner_limits()
         self.emits: list[Node] = []
         self.costly = {node for node in walk_nodes(self.new_states) if node.op in ("matmul", "sum")}
 
@@ -171,6 +174,33 @@ class _Assembly:
             reason = f"a state [B, {width}] becomes {[*'B', *rows.shape]}"
             raise NotFusable(operator_name(result), source_line(result), reason)
         return rows.full()
+
+    def _refuse_inner_limits(self) -> None:
+        """A gradient is limited where it enters a step, and nowhere inside."""
+        for node in self.exported.graph.nodes:
+            if _is_limit(node) and (node not in self.results or _is_limit(node.args[0])):
+                reason = "only the gradient of a new state can be limited"
+                raise NotFusable(operator_name(node), source_line(node), reason)
+
+    def _tally(self, result: fx.Node) -> Node:
+        """The static vector in which a limit counts."""
+        value = self.tracer.values[result.args[1]]  # type: ignore[index]
+        if not isinstance(value, Static):
+            raise NotFusable(operator_name(result), source_line(result), "its tally changes")
+        return self.tracer.operand(value, value.shape)
+
+    def _limits(self, new: dict[Node, Node]) -> tuple[Limit | None, ...]:
+        if not any(map(_is_limit, self.results)):
+            return ()
+        found: list[Limit | None] = []
+        for result in self.results:
+            if not _is_limit(result):
+                found.append(None)
+                continue
+            bound, norm = result.args[2:4]
+            static = new[self._tally(result)].data[0]
+            found.append(Limit(float(bound), bool(norm), static))  # type: ignore[arg-type]
+        return tuple(found)
 
     def recurrence(self) -> Recurrence:
         frontier = self._frontier()
@@ -188,6 +218,7 @@ class _Assembly:
                 tuple(state.meta["val"].shape[1] for state in self.states),
                 tuple(roots[:count]),
                 tuple(roots[count:]),
+                self._limits(new),
             ),
             static=self._static_part(statics),
             before=self._before_part(inputs),
@@ -279,7 +310,11 @@ class _Assembly:
     ) -> tuple[dict[Node, Node], list[fx.Node], list[tuple[fx.Node, Form]]]:
         """Each node with inputs and statics numbered in the order of their use."""
         shared = share_products((*self.new_states, *self.emits))
-        order = list(walk_nodes([shared[node] for node in (*self.new_states, *self.emits)]))
+        # tallies are static tensors, too, though no value depends on them
+        tallies = [self._tally(result) for result in self.results if _is_limit(result)]
+        shared |= {tally: tally for tally in tallies}
+        roots = [shared[node] for node in (*self.new_states, *self.emits, *tallies)]
+        order = list(walk_nodes(roots))
         all_inputs, all_statics = list(self.tracer.inputs), list(self.tracer.statics)
         inputs = dict.fromkeys(all_inputs[n.data[0]] for n in order if n.op == "input")
         inputs.update(dict.fromkeys(s for s in kept.values() if isinstance(s, fx.Node)))
@@ -338,6 +373,10 @@ class _Assembly:
             return self.sources[origin]
         args = [self._label(a) if isinstance(a, fx.Node) else str(a) for a in origin.args]
         return f"{operator_name(origin)}({', '.join(args)})"
+
+
+def _is_limit(node: Any) -> bool:
+    return isinstance(node, fx.Node) and operator_name(node) == "limit_gradient"
 
 
 def _is_cheap(node: Node) -> bool:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ostinato.engine import Call, Walk, run
 from ostinato.layers.clamp import Clamp, Clamped
+from ostinato.layers.clip_gradient import ClipGradient, Clipped
 from ostinato.layers.onehot import OneHotInput
 from ostinato.layers.recurrent_dropout import RecurrentDropout, WeightDrop, states_in_products
 from ostinato.layers.shapes import within
@@ -29,12 +30,13 @@ class Options:
     zoneout: tuple[float, ...] = ()
     weight_drop: float = 0.0
     clamp: Clamp | None = None
+    clip_gradient: ClipGradient | None = None
 
     @property
     def idle(self) -> bool:
         """Whether nothing is asked, in training or in evaluation."""
         rates = (self.recurrent_dropout, self.weight_drop, *self.zoneout)
-        return not any(rates) and self.clamp is None
+        return not any(rates) and self.clamp is None and self.clip_gradient is None
 
 
 class InTime:
@@ -162,4 +164,14 @@ class InTime:
             chain.append(Zoneout(around(), self.sizes, options.zoneout, expected=expected))
         if options.clamp is not None:
             chain.append(Clamped(around(), self.sizes, options.clamp, like))
+        if training and options.clip_gradient is not None:
+            # outermost, where a step's gradient comes in
+            chain.append(Clipped(around(), self.sizes, options.clip_gradient, like.detach()))
         return chain
+
+    def take_clipped(self) -> Tensor | None:
+        """How often `clip_gradient` has cut since last asked, and of how many: [2]; or None."""
+        wrappers = [one for chain in self._chains.values() for one in chain]
+        counts = [one.take() for one in wrappers if isinstance(one, Clipped)]
+        found = [count.cpu() for count in counts if count is not None]
+        return torch.stack(found).sum(0) if found else None

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ostinato.layers.checkpoint import CheckpointEvery, check_every
 from ostinato.layers.clamp import Clamp
+from ostinato.layers.clip_gradient import ClipGradient, clip_gradient_from
 from ostinato.layers.dropout import check_rate
 from ostinato.layers.initial import initial_state_from
 from ostinato.layers.intime import InTime, Options
@@ -46,6 +47,8 @@ class Recurrent(SequenceLayer):
         initial_state: what a sequence starts from: "zeros", "ones", "random", "learned", a number,
             tensors, or an `InitialState`; None leaves it to the cell.
         clamp: units that are held at given values at every step.
+        clip_gradient: largest norm of a state's gradient as it enters a step on its way back, in
+            training, or a `ClipGradient`.
         checkpoint_every: in training, keep the states at every k-th step alone and walk each
             segment again for its gradient: less memory for a third more time. True or "sqrt" takes
             the square root of the length.
@@ -83,6 +86,7 @@ class Recurrent(SequenceLayer):
         weight_drop: float = 0.0,
         initial_state: Any = None,
         clamp: Clamp | None = None,
+        clip_gradient: float | ClipGradient | None = None,
         checkpoint_every: CheckpointEvery = None,
         input_size: int | None = None,
         state_sizes: Sequence[int] | None = None,
@@ -110,7 +114,13 @@ class Recurrent(SequenceLayer):
         sizes = tuple(sizes_of(one, state_sizes) for one in self.cells)
         self._states = StateForm(self._name, list(self.cells), sizes, alone=True)
         self._in_time = in_time(
-            self, recurrent_dropout, zoneout, weight_drop, clamp, self._input_sizes
+            self,
+            recurrent_dropout,
+            zoneout,
+            weight_drop,
+            clamp,
+            self._input_sizes,
+            clip_gradient,
         )
         self.initial = initial_state_from(initial_state)
         if self.initial is not None:
@@ -220,6 +230,7 @@ def in_time(
     weight_drop: float,
     clamp: Clamp | None,
     input_sizes: Sequence[int | None],
+    clip_gradient: float | ClipGradient | None = None,
 ) -> tuple[InTime, ...]:
     """The options inside time for each cell of a layer; also sets `layer._plain`."""
     name = layer._name
@@ -232,6 +243,7 @@ def in_time(
             zoneout_rates(name, zoneout, len(widths) or 1),
             check_rate(f"{name}: weight_drop", weight_drop),
             clamp if clamp is not None and clamp.holds(place // directions) else None,
+            clip_gradient_from(clip_gradient),
         )
         made.append(InTime(layer._cell(place), width, widths, options))
     if clamp is not None and all(one.options.clamp is None for one in made):

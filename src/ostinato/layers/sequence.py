@@ -275,6 +275,19 @@ class SequenceLayer(nn.Module):
         history = [walk.states for walk in walks if walk.states is not None]
         return x, [walk.state for walk in walks], history if all_states else None
 
+    def take_clipped(self) -> float | None:
+        """Share of the steps at which `clip_gradient` has cut, since this was last asked.
+
+        Of all rows and states at all steps whose gradient was not 0, by norm; of all entries, by
+        value. None where nothing has gone back by `backward()` since (or nothing is clipped).
+        """
+        counts = [one.take_clipped() for one in self._in_time]
+        found = [count for count in counts if count is not None]
+        if not found:
+            return None
+        cut, seen = torch.stack(found).sum(0).tolist()
+        return float(cut / seen) if seen else 0.0
+
     def _walk(self, place: int, call: Call, clamp: Tensor | None) -> Walk:
         runs = runner(self, place)
         if self._plain and call.x.is_floating_point():

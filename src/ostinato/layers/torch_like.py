@@ -14,6 +14,7 @@ from typing_extensions import Unpack
 from ostinato import cells
 from ostinato.layers.checkpoint import CheckpointEvery, check_every
 from ostinato.layers.clamp import Clamp
+from ostinato.layers.clip_gradient import ClipGradient
 from ostinato.layers.initial import initial_state_from
 from ostinato.layers.recurrent import check_stack, in_time
 from ostinato.layers.sequence import SequenceLayer
@@ -37,6 +38,7 @@ class Keywords(TypedDict, total=False):
     locked_dropout: bool
     residual: bool
     clamp: Clamp | None
+    clip_gradient: float | ClipGradient | None
     checkpoint_every: CheckpointEvery
 
 
@@ -89,6 +91,7 @@ class TorchLike(SequenceLayer):
             given.get("weight_drop", 0.0),
             given.get("clamp"),
             widths,
+            given.get("clip_gradient"),
         )
         self.initial = initial_state_from(given.get("initial_state"))
         if self.initial is not None:
@@ -171,8 +174,8 @@ class RNN(TorchLike, nn.RNN):
         device: where the parameters are.
         dtype: their type.
         keywords: layer_norm (as in `ostinato.cells.Elman`), and initial_state, recurrent_dropout,
-            zoneout, weight_drop, locked_dropout, residual, clamp and checkpoint_every as in
-            `Recurrent`.
+            zoneout, weight_drop, locked_dropout, residual, clamp, clip_gradient and
+            checkpoint_every as in `Recurrent`.
 
     Shapes: as torch.nn.RNN: x [T, B, I] -> y [T, B, D*H], h [L*D, B, H].
 
@@ -228,8 +231,8 @@ class LSTM(TorchLike, nn.LSTM):
         device: where the parameters are.
         dtype: their type.
         keywords: layer_norm (as in `ostinato.cells.LSTM`), and initial_state, recurrent_dropout,
-            zoneout, weight_drop, locked_dropout, residual, clamp and checkpoint_every as in
-            `Recurrent`.
+            zoneout, weight_drop, locked_dropout, residual, clamp, clip_gradient and
+            checkpoint_every as in `Recurrent`.
 
     Shapes: as torch.nn.LSTM: x [T, B, I] -> y [T, B, D*H], (h [L*D, B, H], c [L*D, B, H]), with P
     for H in y and h where projected. Rows of the matrices: i f g o.
@@ -285,8 +288,8 @@ class GRU(TorchLike, nn.GRU):
         device: where the parameters are.
         dtype: their type.
         keywords: layer_norm (as in `ostinato.cells.GRU`), and initial_state, recurrent_dropout,
-            zoneout, weight_drop, locked_dropout, residual, clamp and checkpoint_every as in
-            `Recurrent`.
+            zoneout, weight_drop, locked_dropout, residual, clamp, clip_gradient and
+            checkpoint_every as in `Recurrent`.
 
     Shapes: as torch.nn.GRU: x [T, B, I] -> y [T, B, D*H], h [L*D, B, H]. Rows of the matrices:
     r z n.
