@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.inspect.pictures import COLOURS, SCALE, SIGNED_SCALE
+from ostinato.inspect.pictures import COLOURS, SCALE
 from ostinato.studio.learning import AXES, Learning, Line, smoothed
 
 __all__ = ["CELLS", "curves_figure", "heat_figure", "measures_of", "packed"]
@@ -19,6 +19,9 @@ Figure = dict[str, Any]
 
 # of a heat map: more than these cells take a browser too long
 CELLS = 120_000
+
+# below and above 0, as the text is coloured; the page puts its own colour in the middle
+SIGNED = [[0.0, COLOURS[0]], [0.5, "#ffffff"], [1.0, COLOURS[1]]]
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _WORDS = {
@@ -119,8 +122,7 @@ def heat_figure(
         "z": packed(shown.T),
         "x": list(range(steps)),
         "y": numbers.tolist(),
-        "colorscale": SCALE.capitalize() if gate else SIGNED_SCALE,
-        "reversescale": not gate,
+        "colorscale": SCALE.capitalize() if gate else SIGNED,
         "zmin": 0.0 if gate else -top,
         "zmax": 1.0 if gate else top,
         "colorbar": {"title": {"text": name}, "thickness": 12},

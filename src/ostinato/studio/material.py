@@ -187,7 +187,7 @@ def _of_classifier(model: Classifier, text: str) -> Material:
 def _shown(tokenizer: Tokenizer, text: str, ids: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Labels and pieces of the tokens of a text."""
     if isinstance(tokenizer, WordTokenizer):
-        words = tokenizer.pieces(text)[: len(ids)]
+        words = list(tokenizer.pieces(text))[: len(ids)]
         return tuple(map(visible, words)), _spaced(text, words)
     return _spelled(tokenizer, ids)
 

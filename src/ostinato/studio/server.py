@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 from collections.abc import Callable
@@ -124,5 +125,6 @@ def serve(app: Any, bound: socket.socket, *, ready: Callable[[], None] | None = 
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, lifespan="off"
     )
-    with bound:
+    # that is how one ends it
+    with bound, contextlib.suppress(KeyboardInterrupt):
         Server(config).run(sockets=[bound])

@@ -6,7 +6,7 @@ const drawn = new Map();
 function colours() {
   const style = getComputedStyle(document.documentElement);
   const of = (name) => style.getPropertyValue(name).trim();
-  return { ink: of("--ink"), line: of("--line"), panel: of("--panel") };
+  return { ink: of("--ink"), line: of("--line"), panel: of("--panel"), page: of("--page") };
 }
 
 // black would not be seen on black
@@ -21,7 +21,7 @@ function themed(layout) {
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: ink, size: 13 },
     hoverlabel: { bgcolor: panel, bordercolor: line, font: { color: ink } },
-    margin: { l: 60, r: 16, t: 12, b: 48 },
+    margin: { l: 60, r: 16, t: 30, b: 48 },
     ...layout,
   };
   for (const key of Object.keys(made)) {
@@ -33,15 +33,26 @@ function themed(layout) {
   return made;
 }
 
+// no more labels than there is room for
+function thinned(axis, width) {
+  if (!axis?.ticktext) return axis;
+  const room = Math.max(1, Math.floor((width - 130) / (axis.tickangle ? 16 : 14)));
+  const every = Math.ceil(axis.ticktext.length / room);
+  const kept = (_, k) => k % every === 0;
+  return { ...axis, tickvals: axis.tickvals.filter(kept), ticktext: axis.ticktext.filter(kept) };
+}
+
 export function draw(place, figure) {
   drawn.set(place, figure);
+  const { page } = colours();
   const data = figure.data.map((trace) => {
     const made = { ...trace };
     if (made.line?.color) made.line = { ...made.line, color: seen(made.line.color) };
+    if (Array.isArray(made.colorscale)) made.colorscale = made.colorscale.map(([at, c]) => [at, c === "#ffffff" ? page : c]);
     if (made.marker?.color) made.marker = { ...made.marker, color: seen(made.marker.color) };
     return made;
   });
-  return Plotly.react(place, data, themed(figure.layout), {
+  return Plotly.react(place, data, themed({ ...figure.layout, xaxis: thinned(figure.layout.xaxis, place.clientWidth) }), {
     responsive: true,
     displaylogo: false,
     modeBarButtonsToRemove: ["lasso2d", "select2d"],

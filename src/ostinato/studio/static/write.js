@@ -10,6 +10,7 @@ if (ask) {
   let told = [];
   let stopping = null;
   let scale = 1;
+  const range = { low: Infinity, high: -Infinity };
 
   const optional = (input) => (input.value === "" ? null : Number(input.value));
   const unit = () => {
@@ -37,6 +38,7 @@ if (ask) {
 
   const begin = () => {
     told = [];
+    Object.assign(range, { low: Infinity, high: -Infinity });
     by("texts").hidden = false;
     for (const place of Object.values(texts)) place.replaceChildren(token(ask.prompt.value, { className: "given" }));
   };
@@ -44,21 +46,40 @@ if (ask) {
   const showLast = (event) => {
     by("last-part").hidden = false;
     by("last-part").classList.toggle("both", Boolean(event.held));
+    const plain = new Map(event.plain?.top ?? []);
     const held = new Map(event.held?.top ?? []);
-    const rows = (event.plain ?? event.held).top.map(([label, p]) => element("tr", {},
-      element("th", { scope: "row" }, label), element("td", { className: "n" }, percent(p)), bar(p),
-      element("td", { className: "n held" }, percent(held.get(label) ?? (event.held ? 0 : null))),
+    const least = (map) => (map.size ? 0 : null);
+    const rows = [...new Set([...plain.keys(), ...held.keys()])].map((label) => element("tr", {},
+      element("th", { scope: "row" }, label),
+      element("td", { className: "n" }, percent(plain.get(label) ?? least(plain))), bar(plain.get(label) ?? 0),
+      element("td", { className: "n held" }, percent(held.get(label) ?? least(held))),
       Object.assign(bar(held.get(label) ?? 0), { className: "bar held" })));
     by("answers").tBodies[0].replaceChildren(...rows);
-    by("where").textContent = `Before token ${event.at}, ${(event.plain ?? event.held).label}:`;
+    const other = event.held ? `, with the unit held ${event.held.label}` : "";
+    by("where").textContent = `For token ${event.at}, which became ${event.plain?.label ?? "the end"}${other}:`;
+  };
+
+  // what the unit does when it is free tells which values are much or little
+  const showRange = (value) => {
+    range.low = Math.min(range.low, value);
+    range.high = Math.max(range.high, value);
+    scale = Math.max(Math.abs(range.low), Math.abs(range.high));
+    by("range").textContent =
+      `While the text was written, the unit was between ${range.low.toFixed(3)} and ${range.high.toFixed(3)}.`;
+  };
+
+  const recolour = () => {
+    for (const span of texts.plain.querySelectorAll("[data-at]")) {
+      span.className = span.className.replace(/\bl-?\d+\b/, `l${level(told[span.dataset.at].plain.value, scale)}`);
+    }
   };
 
   const add = (event) => {
     told.push(event);
+    if (event.plain) showRange(event.plain.value);
     for (const [name, place] of Object.entries(texts)) {
       const row = event[name];
       if (!row) continue;
-      scale = Math.max(scale, Math.abs(row.value));
       const other = event[name === "plain" ? "held" : "plain"];
       const parts = other !== undefined && other?.token !== row.token;
       const colour = name === "plain" ? level(row.value, scale) : 0;
@@ -90,6 +111,7 @@ if (ask) {
         if ("end" in event) last = event;
         else add(event);
       }
+      recolour();
       say(ended(last, wanted));
     } catch (error) {
       if (mine.signal.aborted) say(`Stopped after ${told.length} tokens.`);
