@@ -64,6 +64,7 @@ class Settings:
     structural: float = 1 / 30
     distance: str = "cross-entropy"
     iterations: int = 100
+    decay: float = 0.95
     precondition: float = 0.75
     radius: float = 1.1
     input_scale: float | None = None
@@ -175,6 +176,7 @@ def hessian_free(settings: Settings, out: Path, *, resume: bool = False) -> dict
         structural=settings.structural,
         distance=settings.distance,
         iterations=settings.iterations,
+        decay=settings.decay,
         precondition=settings.precondition,
     )
     lines = _restored(out, network, optimizer) if resume else []
