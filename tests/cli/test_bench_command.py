@@ -47,9 +47,9 @@ def test_results_are_kept_written_and_drawn(tmp_path, capsys):
 
 
 def test_climbing_and_the_seed_change_what_is_tried(capsys):
-    assert bench(*QUICK, "--climb", "--seed", "5", "--json", "-") == 0
+    assert bench(*QUICK, "--climb", "--seed", "5", "--clock", "cpu", "--json", "-") == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["seed"] == 5
+    assert (told["seed"], told["clock"]) == (5, "cpu")
     tried = [(one["problem"], one["remedy"], one["lag"]) for one in told["trials"]]
     assert ("anbn", "sgd", 3) not in tried
     assert ("anbn", "esn", 3) in tried
@@ -70,6 +70,7 @@ def test_problems_and_remedies_are_listed(capsys):
         (["--lags", "ten"], "--lags: 'ten' is no whole number. Give e.g. 25,50,100."),
         (["--lags", "5", "--problems", "adding"], "The least lag of these problems is 10."),
         (["--budget", "0"], "budget: seconds must be positive, got 0.0."),
+        (["--clock", "sun"], "budget: clock must be wall or cpu, got 'sun'."),
         (["--resume"], "--resume needs the folder to go on with: give --out DIR."),
         (["--plot", "map.gif"], "A picture's name ends in .png, .svg or .html, got 'map.gif'."),
     ],

@@ -91,7 +91,12 @@ def test_trials_are_not_mixed_or_overwritten(ran, tmp_path):
     run_grid(grid(), tmp_path)
     with pytest.raises(GridError, match=r"holds trials\. Go on with them by --resume"):
         run_grid(grid(), tmp_path)
-    for changed in ({"seed": 1}, {"budget": Budget(6.0)}, {"budget": Budget(5.0, 10)}):
+    for changed in (
+        {"seed": 1},
+        {"budget": Budget(6.0)},
+        {"budget": Budget(5.0, 10)},
+        {"budget": Budget(5.0, clock="cpu")},
+    ):
         with pytest.raises(GridError, match="Take the same budget and seed, or another folder"):
             run_grid(grid(**changed), tmp_path, resume=True)
 
@@ -114,6 +119,7 @@ def test_what_is_kept_is_plain_json(ran, tmp_path):
     assert json.loads((tmp_path / "grid.json").read_text()) == {
         "seconds": 5.0,
         "updates": None,
+        "clock": "wall",
         "seed": 0,
     }
 

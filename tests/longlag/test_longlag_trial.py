@@ -1,6 +1,7 @@
 """Trials end when they should, and say what came of them."""
 
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from ostinato.data.problems import memorisation
-from ostinato.longlag import PROBLEMS, REMEDIES, Budget, Outcome, Remedy, run_trial
+from ostinato.longlag import PROBLEMS, REMEDIES, Budget, Outcome, Remedy, run_trial, trial
 from ostinato.longlag.problems import Problem
 
 
@@ -83,6 +84,21 @@ def test_ends_when_time_is_up():
     assert (outcome.solved, outcome.updates) == (False, 1)
 
 
+def test_the_clock_of_the_processor_is_not_that_of_the_wall():
+    assert trial._CLOCKS == {"wall": time.monotonic, "cpu": time.process_time}
+
+
+@pytest.mark.parametrize("clock", ["wall", "cpu"])
+def test_seconds_are_those_of_the_clock(monkeypatch, clock):
+    ticks = iter(range(10**6))
+    monkeypatch.setitem(trial._CLOCKS, clock, lambda: float(next(ticks)))
+    _, remedy = scripted(10**9)
+    # a tick at the beginning and one at each update; looks without a watch take none
+    outcome = run_trial(PROBLEM, remedy, 4, Budget(7.0, clock=clock))
+    assert outcome.updates == 7
+    assert outcome.seconds == 8
+
+
 def test_ends_when_the_loss_is_no_number():
     _, remedy = scripted(3, broken_at=3)
     outcome = run_trial(PROBLEM, remedy, 4, Budget(60))
@@ -154,3 +170,5 @@ def test_budgets_out_of_range_are_refused():
         Budget(0)
     with pytest.raises(ValueError, match="updates must be at least 1, got 0"):
         Budget(1, updates=0)
+    with pytest.raises(ValueError, match="clock must be wall or cpu, got 'sun'"):
+        Budget(1, clock="sun")

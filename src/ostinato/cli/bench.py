@@ -12,7 +12,7 @@ import typer
 from ostinato.cli.output import say, say_beside, say_json, say_next, say_table
 
 if TYPE_CHECKING:
-    from ostinato.longlag import Grid, Table
+    from ostinato.longlag import Budget, Grid, Table
     from ostinato.longlag.grid import Cell
 
 __all__ = ["app", "memory"]
@@ -40,6 +40,9 @@ def memory(
     updates: Annotated[
         int | None, typer.Option(min=1, help="Updates of each trial, at most.", show_default=False)
     ] = None,
+    clock: Annotated[
+        str, typer.Option(help="What counts the seconds: wall, or cpu on a busy machine.")
+    ] = "wall",
     climb: Annotated[
         bool, typer.Option("--climb", help="Try a longer lag only if the one before was solved.")
     ] = False,
@@ -71,11 +74,12 @@ def memory(
     if names:
         _list()
         return
-    from ostinato.longlag import Table, run_grid
+    from ostinato.longlag import Budget, Table, run_grid
 
     if resume and out is None:
         raise ValueError("--resume needs the folder to go on with: give --out DIR.")
-    grid = _grid(problems, remedies, lags, budget, updates, climb, seed)
+    trial = Budget(budget, updates, clock)
+    grid = _grid(problems, remedies, lags, trial, climb, seed)
     if plot is not None:
         from ostinato.inspect.pictures import picture_kind
 
@@ -92,19 +96,18 @@ def _grid(
     problems: str,
     remedies: str,
     lags: str,
-    budget: float,
-    updates: int | None,
+    budget: Budget,
     climb: bool,
     seed: int,
 ) -> Grid:
-    from ostinato.longlag import PROBLEMS, REMEDIES, Budget, Grid
+    from ostinato.longlag import PROBLEMS, REMEDIES, Grid
     from ostinato.longlag.names import chosen
 
     return Grid(
         tuple(chosen("--problems", _parts(problems), PROBLEMS)),
         tuple(chosen("--remedies", _parts(remedies), REMEDIES)),
         tuple(_number(part) for part in _parts(lags)),
-        Budget(budget, updates),
+        budget,
         seed,
         climb,
     )

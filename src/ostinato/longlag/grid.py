@@ -82,6 +82,7 @@ class Grid:
         return {
             "seconds": self.budget.seconds,
             "updates": self.budget.updates,
+            "clock": self.budget.clock,
             "seed": self.seed,
         }
 

@@ -98,32 +98,34 @@ class HessianFreeLearner:
     """A network, and Hessian-free steps.
 
     The loss is summed over the steps of a row and averaged over rows, as in the sources of the
-    damping's size. The curvature is that of the first rows of each batch.
+    damping's size. The curvature is that of the first rows of each batch, the gradient that of the
+    others: what a step gains on rows that its gradient has not seen is no chance.
 
     Args:
         network: with its weights as they start.
         batch: rows of an update.
-        curvature: of these, those whose curvature is taken.
+        share: of these, what is for the curvature.
         options: of `HessianFree`.
     """
 
     every = 1
     scores = True
 
-    def __init__(self, network: Network, *, batch: int, curvature: int, **options: Any) -> None:
-        self.network, self.batch, self.curvature = network, batch, curvature
+    def __init__(self, network: Network, *, batch: int, share: float, **options: Any) -> None:
+        self.network, self.batch, self.share = network, batch, share
         self.optimiser = HessianFree(network, **options)
 
     def learn(self, rows: Examples) -> float:
+        count = max(1, int(self.share * rows.mask.shape[1]))
         return self.optimiser.step(
-            lambda: self._objective(rows, rows.mask.shape[1]),
-            lambda: self._objective(rows, self.curvature),
+            lambda: self._objective(rows, slice(count, None)),
+            lambda: self._objective(rows, slice(count)),
         )
 
-    def _objective(self, rows: Examples, count: int) -> Objective:
-        inputs = torch.from_numpy(rows.inputs[:, :count])
-        counted = torch.from_numpy(rows.mask[:, :count]).to(inputs)
-        targets = torch.from_numpy(rows.targets[:, :count])
+    def _objective(self, rows: Examples, part: slice) -> Objective:
+        inputs = torch.from_numpy(rows.inputs[:, part])
+        counted = torch.from_numpy(rows.mask[:, part]).to(inputs)
+        targets = torch.from_numpy(rows.targets[:, part])
         states = self.network.states(inputs)
         loss = _KNOWN[rows.loss](targets, weight=counted, rows=inputs.shape[1])
         return Objective(self.network.readout(states), loss, states)

@@ -22,6 +22,8 @@ __all__ = ["Budget", "Outcome", "Watch", "run_trial"]
 # rows of a look, and of the test that decides, in parts that fit in memory
 _LOOK, _TEST, _PART = 200, 1000, 250
 
+_CLOCKS = {"wall": time.monotonic, "cpu": time.process_time}
+
 # told at each look: updates, seconds, the error
 Watch = Callable[[int, float, float], None]
 
@@ -31,15 +33,23 @@ class Budget:
     """What a trial may take; it ends with the update that passes either.
 
     Attributes:
-        seconds: by the clock, with all that belongs to it: rows, looks, code that is compiled.
+        seconds: with all that belongs to it: rows, looks, code that is compiled.
         updates: None: as many as there is time for. With it and enough seconds, the outcome is
             the same on any machine, up to rounding.
+        clock: what counts the seconds: "wall", or "cpu" for the time that processors worked for
+            it, so that a busy machine solves no less; threads side by side count together.
+
+    Raises:
+        ValueError: a number is not positive, or the clock is another word.
     """
 
     seconds: float
     updates: int | None = None
+    clock: str = "wall"
 
     def __post_init__(self) -> None:
+        if self.clock not in _CLOCKS:
+            raise ValueError(f"budget: clock must be wall or cpu, got {self.clock!r}.")
         if not self.seconds > 0:
             raise ValueError(f"budget: seconds must be positive, got {self.seconds}.")
         if self.updates is not None and self.updates < 1:
@@ -67,7 +77,7 @@ class Outcome:
         loss: mean on those rows, in the end; None for a reservoir's classes and bits, and if it is
             not a number.
         updates: how many were made.
-        seconds: how long it took.
+        seconds: how long it took, by the budget's clock.
     """
 
     problem: str
@@ -134,23 +144,26 @@ def run_trial(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _Trial(problem, remedy, lag, seed).run(budget, watch)
+        return _Trial(problem, remedy, lag, seed, budget).run(watch)
 
 
 class _Trial:
     """A trial under way."""
 
-    def __init__(self, problem: Problem, remedy: Remedy, lag: int, seed: int) -> None:
-        self.begin = time.monotonic()
+    def __init__(
+        self, problem: Problem, remedy: Remedy, lag: int, seed: int, budget: Budget
+    ) -> None:
+        self.budget, self.clock = budget, _CLOCKS[budget.clock]
+        self.begin = self.clock()
         self.problem, self.remedy, self.lag, self.seed = problem, remedy, lag, seed
         self.looked = self._rows(_LOOK, 1, part="validation")
         self.learner = remedy.start(problem, lag, self.looked)
         self.updates = self.tests = 0
 
-    def run(self, budget: Budget, watch: Watch | None) -> Outcome:
+    def run(self, watch: Watch | None) -> Outcome:
         while True:
             loss = self._update()
-            over = budget.over(self._seconds(), self.updates)
+            over = self.budget.over(self._seconds(), self.updates)
             if loss is not None and not math.isfinite(loss):
                 return self._outcome(_Score.of(self.learner, self._test()), diverged=True)
             if not (over or self.updates % self.learner.every == 0):
@@ -185,7 +198,7 @@ class _Trial:
         return self.problem.rows(count, self.lag, [self.seed, *seed], part=part)
 
     def _seconds(self) -> float:
-        return time.monotonic() - self.begin
+        return self.clock() - self.begin
 
     def _outcome(self, score: _Score, *, diverged: bool = False) -> Outcome:
         return Outcome(
