@@ -21,6 +21,7 @@ from ostinato.cli import (
     embed,
     fit,
     forecast,
+    inspect,
     studio,
     tag,
     translate,
@@ -52,6 +53,7 @@ app.command("forecast")(forecast.forecast)
 app.command("backtest")(forecast.backtest)
 app.command("studio")(studio.studio)
 app.command("embed")(embed.embed)
+app.command("inspect")(inspect.inspect)
 app.command("diagram")(diagram.diagram)
 app.command("nearest")(embed.nearest)
 app.command("analogy")(embed.analogy)

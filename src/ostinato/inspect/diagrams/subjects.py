@@ -11,7 +11,7 @@ from ostinato.inspect.diagrams.cell import DiagramError
 from ostinato.inspect.diagrams.network import Stack, stack_of
 from ostinato.layers.sequence import SequenceLayer
 
-__all__ = ["one_cell", "only_stack"]
+__all__ = ["one_cell", "only_stack", "recurrent"]
 
 
 def one_cell(subject: nn.Module, layer: int | str, direction: int) -> nn.Module:
@@ -20,7 +20,7 @@ def one_cell(subject: nn.Module, layer: int | str, direction: int) -> nn.Module:
     Raises:
         DiagramError: there is no such layer or direction.
     """
-    modules = _recurrent(subject)
+    modules = recurrent(subject)
     if not modules:
         return subject
     places = [
@@ -51,7 +51,7 @@ def only_stack(subject: nn.Module, layer: int | str) -> Stack:
     Raises:
         DiagramError: there is none of that number or name.
     """
-    modules = _recurrent(subject)
+    modules = recurrent(subject)
     if not modules:
         return stack_of(subject)
     if isinstance(layer, str):
@@ -66,7 +66,8 @@ def only_stack(subject: nn.Module, layer: int | str) -> Stack:
     raise DiagramError(f"diagram: there are layers 0 to {count - 1}, got {layer}.")
 
 
-def _recurrent(subject: nn.Module) -> dict[str, SequenceLayer | nn.RNNBase]:
+def recurrent(subject: nn.Module) -> dict[str, SequenceLayer | nn.RNNBase]:
+    """Every recurrent module of a model, by its name there."""
     return {
         name: module
         for name, module in subject.named_modules()
