@@ -4,7 +4,7 @@
 
 An Elman network of 100 tanh units learns a problem of Martens and Sutskever (2011) from fresh rows
 at each step, until fewer than 1 % of 10,000 rows that it has not seen are wrong. Then plain SGD,
-from the same weights on rows of the same kind, gets as many seconds. Every step is a line of
+from the same weights on rows of the same kind, gets as many seconds of the processor. Every step is a line of
 DIR/log.jsonl, and DIR/state.json with DIR/state.safetensors is where --resume goes on.
 
 The initialisation is that of Sutskever, Martens, Dahl, Hinton (2013), "On the importance of
@@ -183,13 +183,13 @@ def hessian_free(settings: Settings, out: Path, *, resume: bool = False) -> dict
     if not resume:
         (out / "log.jsonl").write_text("")
     before = lines[-1]["seconds"] if lines else 0.0
-    start = time.perf_counter()
+    start = time.process_time()
     while not lines or not _ended(lines[-1], settings):
         step = len(lines) + 1
         optimizer.step(*_batches(settings, network, step))
         assert optimizer.report is not None
         line = optimizer.report.to_dict()
-        line["seconds"] = before + time.perf_counter() - start
+        line["seconds"] = before + time.process_time() - start
         line["wrong"] = _error(network, settings, settings.held_out, 0, 1)
         # what is held out every time has been looked at: it is solved by rows never seen
         solved = line["wrong"] < 0.01
@@ -267,8 +267,8 @@ def plain_sgd(settings: Settings, seconds: float) -> dict[str, Any]:
     """SGD from the same weights for as many seconds: steps, and the share of rows wrong."""
     network = Network(settings, settings.rows(1))
     optimizer = torch.optim.SGD(network.parameters(), lr=settings.sgd_rate)
-    start, step = time.perf_counter(), 0
-    while time.perf_counter() - start < seconds:
+    start, step = time.process_time(), 0
+    while time.process_time() - start < seconds:
         step += 1
         outputs, loss, _ = Rows(settings.rows(settings.sgd_rows, step, 0)).closure(network)()
         optimizer.zero_grad()
