@@ -4,8 +4,8 @@
 
 An Elman network of 100 tanh units learns a problem of Martens and Sutskever (2011) from fresh rows
 at each step, until fewer than 1 % of 10,000 rows that it has not seen are wrong. Then plain SGD,
-from the same weights on rows of the same kind, gets as many seconds of the processor. Every step is a line of
-DIR/log.jsonl, and DIR/state.json with DIR/state.safetensors is where --resume goes on.
+from the same weights on rows of the same kind, gets as many seconds of the processor. Every step
+is a line of DIR/log.jsonl, and DIR/state.json with DIR/state.safetensors is where --resume goes on.
 
 The initialisation is that of Sutskever, Martens, Dahl, Hinton (2013), "On the importance of
 initialization and momentum in deep learning", table 4, who expect it to do well by Hessian-free
