@@ -8,7 +8,7 @@ from torch.nn import functional as F
 import ostinato
 from ostinato import cells
 from ostinato.data.problems import adding, anbn, memorisation
-from ostinato.longlag import PROBLEMS, REMEDIES
+from ostinato.longlag import PROBLEMS, REMEDIES, learners
 from ostinato.longlag.learners import GradientLearner, HessianFreeLearner, ReservoirLearner
 from ostinato.longlag.network import LOSSES, Network, Tensors
 from ostinato.reservoirs.layer import Reservoir
@@ -140,6 +140,22 @@ def test_a_reservoir_learns_by_ridge_of_all_rows_so_far():
     weight = torch.linalg.solve(F0.T @ F0 + 1e-3 * torch.eye(22).double(), F0.T @ Y0)
     wanted = (features[40:] - mean) @ weight + middle
     np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-6, atol=1e-8)
+
+
+def test_rows_of_a_reservoir_may_be_walked_in_parts(monkeypatch):
+    rows = memorisation(32, 3, seed=1)
+
+    def answer():
+        learner = ReservoirLearner(Reservoir(4, 20, seed=0), 3, penalty=1e-3, batch=32)
+        learner.learn(rows)
+        return learner.answer(rows), len(learner._parts(rows))
+
+    whole, one = answer()
+    # 5 rows of 13 steps and 24 numbers each
+    monkeypatch.setattr(learners, "_HELD", 5 * 13 * 24 + 1)
+    parts, several = answer()
+    assert (one, several) == (1, 7)
+    np.testing.assert_allclose(parts, whole, rtol=1e-7, atol=1e-9)
 
 
 def test_a_reservoir_learns_classes_and_bits_as_numbers():

@@ -28,6 +28,9 @@ __all__ = ["GradientLearner", "HessianFreeLearner", "Learner", "ReservoirLearner
 
 Scores = np.ndarray[Any, Any]
 
+# numbers of a reservoir's states that are held at a time
+_HELD = 2**23
+
 
 class Learner(Protocol):
     """Learns from rows, an update at a time, and answers.
@@ -166,7 +169,10 @@ class ReservoirLearner:
 
     @torch.no_grad()
     def learn(self, rows: Examples) -> None:
-        self.readout.add(self._features(rows)[torch.from_numpy(rows.mask)], _numbers(rows))
+        for part in self._parts(rows):
+            counted = rows.mask[:, part]
+            features = self._features(rows.inputs[:, part])[torch.from_numpy(counted)]
+            self.readout.add(features, _numbers(rows, part))
         self._found = False
 
     @torch.no_grad()
@@ -174,17 +180,25 @@ class ReservoirLearner:
         if not self._found:
             self.readout.end()
             self._found = True
-        found: Scores = self.readout(self._features(rows)).numpy()
-        return found
+        found = [self.readout(self._features(rows.inputs[:, p])) for p in self._parts(rows)]
+        answer: Scores = torch.cat(found, dim=1).numpy()
+        return answer
 
-    def _features(self, rows: Examples) -> Tensor:
-        inputs = torch.from_numpy(rows.inputs).double()
-        return torch.cat([self.reservoir(inputs)[0], inputs], dim=2)
+    def _parts(self, rows: Examples) -> list[slice]:
+        """Rows that are walked at a time, so that their states fit in memory."""
+        T, N = rows.mask.shape
+        width = self.readout.weight.shape[1]
+        step = max(1, _HELD // (T * width))
+        return [slice(first, first + step) for first in range(0, N, step)]
+
+    def _features(self, inputs: Scores) -> Tensor:
+        x = torch.from_numpy(inputs).double()
+        return torch.cat([self.reservoir(x)[0], x], dim=2)
 
 
-def _numbers(rows: Examples) -> Tensor:
+def _numbers(rows: Examples, part: slice) -> Tensor:
     """What is learned at the steps that count, float64 [n, O]."""
-    wanted = rows.targets[rows.mask]
+    wanted = rows.targets[:, part][rows.mask[:, part]]
     if rows.loss == "classes":
         wanted = one_hot(wanted, rows.outputs)
     if rows.loss == "bits":
