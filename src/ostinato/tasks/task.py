@@ -157,7 +157,7 @@ class Task(SequenceModule):
         self,
         source: Any,
         *,
-        gradients: bool | Loss = False,
+        gradients: bool | str | Loss = False,
         training: bool = False,
         **options: Any,
     ) -> Trace:
@@ -166,8 +166,8 @@ class Task(SequenceModule):
         Args:
             source: rows to read: text, sentences, a table, as `predict` takes them.
             gradients: also d loss / d value; True: of the task's own loss (of what the model itself
-                answers, where no answer is given with the rows); or what maps the network's result
-                to a loss.
+                answers, where no answer is given with the rows); "last": of its last step alone; or
+                what maps the network's result to a loss.
             training: trace it as in training, with its dropout.
             options: as of `ostinato.trace`: only, layers, rows, steps, units.
 

@@ -25,24 +25,39 @@ class Question:
         loss: of what it says, the number whose gradients are shown; mean over what is learned from.
         labels: for each row, what stands at each step that the recurrent layers read.
         main: name of the module whose layers read these steps.
+        last: the loss of the last step alone; None: the loss is one number at the end anyway.
     """
 
     ask: Callable[[], Any]
     loss: Callable[[Any], Tensor]
     labels: Sequence[Sequence[str]]
     main: str
+    last: Callable[[Any], Tensor] | None = None
+
+    def wanted(self, gradients: bool | str | Loss) -> Loss | None:
+        """The loss that `gradients` means.
+
+        Raises:
+            ValueError: it is a word other than "last".
+        """
+        if isinstance(gradients, str):
+            if gradients != "last":
+                raise ValueError(
+                    f'trace: gradients must be True, "last" or a function, got {gradients!r}.'
+                )
+            return self.last or self.loss
+        return (self.loss if gradients else None) if isinstance(gradients, bool) else gradients
 
 
 def trace_task(
-    task: Task, source: Any, gradients: bool | Loss, training: bool, **options: Any
+    task: Task, source: Any, gradients: bool | str | Loss, training: bool, **options: Any
 ) -> Trace:
     """See `Task.trace`."""
     question = task.question(source)
-    loss = question.loss if gradients is True else (gradients or None)
     return trace(
         task,
         call=question.ask,
-        gradients=loss,
+        gradients=question.wanted(gradients),
         training=training,
         labels=question.labels,
         first=question.main,

@@ -25,7 +25,7 @@ from ostinato.layers.tracing.stretches import Stretch, assembled
 from ostinato.layers.tracing.trace import Trace
 from ostinato.layers.tracing.watch import state_names
 
-__all__ = ["Loss", "trace"]
+__all__ = ["Loss", "mode", "trace"]
 
 # what the module returned -> the number whose gradients are asked for
 Loss: TypeAlias = Callable[[Any], Tensor]
@@ -86,7 +86,7 @@ def trace(
     selection = Selection(_names(only), _names(layers), rows, steps, units)
     recorder = _Recorder(selection, graded=gradients is not None)
     with ExitStack() as stack:
-        stack.enter_context(_mode(module, training))
+        stack.enter_context(mode(module, training))
         recorder.modules = stack.enter_context(walked_as_ours(module))
         if not recorder.modules:
             raise ValueError(
@@ -319,7 +319,8 @@ def _looked(recorder: _Recorder, name: str, attention: Attention, given: Any, re
 
 
 @contextmanager
-def _mode(module: nn.Module, training: bool | None) -> Iterator[None]:
+def mode(module: nn.Module, training: bool | None) -> Iterator[None]:
+    """Training or evaluation mode within a `with` block; None: as it is."""
     if training is None:
         yield
         return

@@ -42,5 +42,17 @@ def question(model: LanguageModel, source: Any) -> Question:
     def loss(said: Any) -> Tensor:
         return sequence_loss(said[0], targets)
 
+    ends = torch.full_like(targets, IGNORED)
+    for row, length in enumerate(lengths.tolist()):
+        if length > 1:
+            ends[length - 2, row] = targets[length - 2, row]
+
+    def last(said: Any) -> Tensor:
+        return sequence_loss(said[0], ends)
+
     labels = [[tokenizer.decode([int(token)]) for token in row] for row in rows]
-    return Question(lambda: model.network(tokens, lengths=lengths), loss, labels, "network.stack")
+
+    def ask() -> Any:
+        return model.network(tokens, lengths=lengths)
+
+    return Question(ask, loss, labels, "network.stack", last)

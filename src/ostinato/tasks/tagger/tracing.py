@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ostinato.data.tags import TagError
 from ostinato.data.words import cut_words
@@ -21,7 +23,8 @@ __all__ = ["question"]
 def question(model: Tagger, source: Any) -> Question:
     """Sentences as `Tagger.predict` takes them, side by side.
 
-    The loss is that of the tags which the model itself gives.
+    The loss is that of the tags which the model itself gives; that of the last step is of the last
+    word's tag by its own scores.
 
     Raises:
         TagError: there is no sentence, or one has no words.
@@ -37,4 +40,10 @@ def question(model: Tagger, source: Any) -> Question:
         given = network.best(scores.detach(), batch.lengths)
         return network.loss(scores, replace(batch, tags=given))
 
-    return Question(lambda: network(batch), loss, words, "network.stack")
+    def last(scores: Tensor) -> Tensor:
+        ends = batch.lengths - 1
+        rows = torch.arange(len(ends), device=ends.device)
+        final = scores[ends, rows]
+        return F.cross_entropy(final, final.detach().argmax(dim=-1))
+
+    return Question(lambda: network(batch), loss, words, "network.stack", last)
