@@ -6,11 +6,12 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ostinato.cli.options import AsJson, Device, RunFolder, Seed
+from ostinato.cli.options import AsJson, Device, Seed
 from ostinato.cli.output import say, say_json, say_next
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ _MARKS = {"severe": ("âœ—", "bold red"), "warning": ("!", "yellow"), "note": ("Â
 
 
 def doctor(
-    run: RunFolder,
+    run: Annotated[
+        Path | None,
+        typer.Argument(metavar="RUN", help="Run folder, as fit wrote it.", show_default=False),
+    ] = None,
     files: Annotated[
         list[str] | None,
         typer.Argument(
@@ -65,6 +69,8 @@ def doctor(
     if listed:
         _list(checks, as_json)
         return
+    if run is None:
+        raise typer.BadParameter("name the folder of a run.", param_hint="RUN")
     from ostinato.cli.ask import device_of
 
     model = load_settled(run).to(device_of(device))

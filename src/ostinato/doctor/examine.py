@@ -93,7 +93,7 @@ def examine(
         if watch is not None:
             watch(one.name)
         try:
-            found = one.examine(patient)
+            found = one(patient)
         except NotThere as reason:
             if told or not isinstance(reason, NotAsked):
                 skipped[one.name] = str(reason.args[0])

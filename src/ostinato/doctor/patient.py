@@ -43,11 +43,13 @@ class Patient:
         task: name of the task, or None for a stranger's module.
         settings: of the task; None for a stranger's module.
         figures: what fit measured.
+        hands: what takes hold of a task's batches; None of a stranger's module.
         measured: what several checks look at, by name, measured once.
     """
 
     task: str | None = None
     settings: Any = None
+    hands: Any = None
     figures: Mapping[str, Any] = {}
 
     def __init__(self, module: nn.Module, subject: str, seed: int = 0) -> None:

@@ -253,7 +253,13 @@ def _some(batches: Iterable[Any], device: torch.device) -> list[Any]:
     if not count:
         raise NotThere("the data make no batch")
     places = sorted({k * count // _LOOKED_AT for k in range(_LOOKED_AT)})
-    return [_moved(epoch[place], device) for place in places]
+    # the first is looked into step by step, and is to have long rows
+    return sorted((_moved(epoch[place], device) for place in places), key=_shortness)
+
+
+def _shortness(batch: Any) -> int:
+    lengths = getattr(batch, "lengths", None)
+    return 0 if lengths is None else -int(lengths.max())
 
 
 def _moved(batch: Any, device: torch.device) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ostinato.doctor.checks.registry import check
-from ostinato.doctor.findings import Finding, NotAsked, Severity
+from ostinato.doctor.findings import Finding, Severity
 from ostinato.doctor.patient import Patient
 
 __all__ = ["copies_last", "one_answer"]
@@ -20,10 +20,11 @@ _NEAR = 0.05
 _AS_GOOD = 0.98
 
 
-@check("one answer to everything")
+@check("one answer to everything", "tagger", "classifier")
 def one_answer(patient: Patient) -> Finding | None:
     """A model that says the same label of nearly all."""
-    hands = _hands(patient)
+    patient.need_sound()
+    hands: Any = patient.hands
     batches = patient.batches
     with patient.still():
         told = [hands.answers(batch) for batch in batches]
@@ -37,7 +38,7 @@ def one_answer(patient: Patient) -> Finding | None:
     if share < _SAME or truly > _MOST:
         return None
     name = names[label]
-    balanced = patient.task == "classifier" and patient.settings.model.class_weights is None
+    balanced = patient.task == "classifier" and patient.settings.model.class_weights == "equal"
     settings = (
         {"class_weights": "balanced"} if balanced else {"lr": patient.settings.training.lr / 3}
     )
@@ -57,12 +58,11 @@ def one_answer(patient: Patient) -> Finding | None:
     )
 
 
-@check("forecasts that copy the last value")
+@check("forecasts that copy the last value", "forecaster")
 def copies_last(patient: Patient) -> Finding | None:
     """A forecaster that says what it saw last."""
-    if patient.task != "forecaster":
-        raise NotAsked("it does not forecast")
-    hands = _hands(patient)
+    patient.need_sound()
+    hands: Any = patient.hands
     batches = patient.batches
     with patient.still():
         found = hands.copied(batches)
@@ -87,11 +87,3 @@ def copies_last(patient: Patient) -> Finding | None:
         patient.remedy(text, **settings),
         {"moved": found.moved, "naive": found.naive, "error": found.missed},
     )
-
-
-def _hands(patient: Patient) -> Any:
-    hands = getattr(patient, "hands", None)
-    if hands is None:
-        raise NotAsked("it has no task")
-    patient.need_sound()
-    return hands

@@ -9,16 +9,17 @@ import torch
 from torch import Tensor
 
 from ostinato.doctor.checks.registry import check
-from ostinato.doctor.findings import Finding, NotAsked, NotThere, Remedy, Severity
+from ostinato.doctor.findings import Finding, NotThere, Remedy, Severity
 from ostinato.doctor.patient import Patient
 
 __all__ = ["batch_axis", "carried_state", "padding"]
 
+_LOOKED_INTO = ("language_model", "tagger", "classifier", "forecaster")
 # changes above this share of the outputs' own scale are no rounding
 _ROUNDING = 1e-4
 
 
-@check("padding that is heard")
+@check("padding that is heard", None, "tagger", "classifier")
 def padding(patient: Patient) -> Finding | None:
     """Outputs or losses that change with what stands behind the end of a row."""
     patient.need_sound()
@@ -38,7 +39,7 @@ def padding(patient: Patient) -> Finding | None:
     )
 
 
-@check("rows of a batch that influence each other")
+@check("rows of a batch that influence each other", None, *_LOOKED_INTO)
 def batch_axis(patient: Patient) -> Finding | None:
     """A swapped batch axis, or a layer that mixes rows: one row's input changes others' outputs."""
     patient.need_sound()
@@ -64,21 +65,19 @@ def batch_axis(patient: Patient) -> Finding | None:
     )
 
 
-@check("state that is carried where a new row begins")
+@check("state that is carried where a new row begins", None, "language_model")
 def carried_state(patient: Patient) -> Finding | None:
     """A document that hears the one before it, or a batch that hears the one before it."""
     patient.need_sound()
     if patient.task is None:
         return _between_calls(patient)
-    if patient.task != "language_model":
-        raise NotAsked("its rows begin afresh")
     return _between_documents(patient)
 
 
 def _between_documents(patient: Patient) -> Finding | None:
     from ostinato.doctor.hands.language import without_past
 
-    hands: Any = getattr(patient, "hands", None)
+    hands: Any = patient.hands
     for batch in patient.batches:
         try:
             other, asked = without_past(batch, hands.model)

@@ -9,23 +9,33 @@ from dataclasses import dataclass
 from typing import Any
 
 from ostinato.doctor.checks.registry import check
-from ostinato.doctor.findings import Finding, NotAsked, NotThere, Remedy, Severity
+from ostinato.doctor.findings import Finding, NotThere, Remedy, Severity
 from ostinato.doctor.patient import Patient
+from ostinato.tasks.registry import TASKS
 
 __all__ = ["baseline", "gap", "still_falling"]
 
+_LOOKED_INTO = ("language_model", "tagger", "classifier", "forecaster")
 # share of all that was gained that the last quarter still gained
 _STILL = 0.05
 # held-out error over training error
 _GAP = 1.3
 _LEVEL = 0.02
 
+# task -> score, the guess that looks at nothing, sign
+_SCORES = {
+    "language_model": ("nats_per_token", "unigram", 1),
+    "tagger": ("accuracy", None, -1),
+    "classifier": ("accuracy", "most_frequent", -1),
+    "captioner": ("exact", "most_frequent", -1),
+    "forecaster": ("mse", "copy last", 1),
+}
 
-@check("a training that ended while the loss still fell")
+
+@check("a training that ended while the loss still fell", *TASKS)
 def still_falling(patient: Patient) -> Finding | None:
     """A loss that falls to the very end."""
     history = patient.history
-    training = patient.settings.training
     values = history.monitored()
     name = history.monitor
     if len(values) < 4:
@@ -46,12 +56,12 @@ def still_falling(patient: Patient) -> Finding | None:
         f"{name} was best at the very end: {abs(first):.4g} at step {values[0][0]:,}, "
         f"{abs(quarter):.4g} a quarter before the end, {abs(last):.4g} at step {values[-1][0]:,}. "
         f"The last quarter brought {still:.0%} of all that was gained.",
-        patient.remedy("Train twice as long.", **_longer(training)),
+        patient.remedy("Train twice as long.", **_longer(patient)),
         {"share": still, "first": first, "last": last, "steps": values[-1][0]},
     )
 
 
-@check("a model no better than a simple guess")
+@check("a model no better than a simple guess", *_SCORES)
 def baseline(patient: Patient) -> Finding | None:
     """A held-out score at the level of simple guesses."""
     found = _standing(patient)
@@ -85,7 +95,7 @@ def baseline(patient: Patient) -> Finding | None:
     )
 
 
-@check("errors far higher on what was not trained on")
+@check("errors far higher on what was not trained on", *_LOOKED_INTO)
 def gap(patient: Patient) -> Finding | None:
     """A training part known by heart."""
     patient.need_sound()
@@ -119,20 +129,8 @@ class _Standing:
     sign: int
 
 
-# task -> score, the guess that looks at nothing, sign
-_SCORES = {
-    "language_model": ("nats_per_token", "unigram", 1),
-    "tagger": ("accuracy", None, -1),
-    "classifier": ("accuracy", "most_frequent", -1),
-    "captioner": ("exact", "most_frequent", -1),
-    "forecaster": ("mse", "copy last", 1),
-}
-
-
 def _standing(patient: Patient) -> _Standing:
-    if patient.task is None or patient.task not in _SCORES:
-        raise NotAsked("no guesses are made for it")
-    measure, name, sign = _SCORES[patient.task]
+    measure, name, sign = _SCORES[patient.task or ""]
     score: Mapping[str, Any] = patient.figures.get("held_out", {})
     guesses: Mapping[str, float] = patient.figures.get("baselines", {})
     if measure not in score or not guesses:
@@ -151,16 +149,18 @@ def _learn(patient: Patient) -> Remedy:
         return patient.remedy("It has learned nothing: take longer steps.", lr=usual.lr)
     if training.lr > usual.lr * 3:
         return patient.remedy("It has learned nothing: take smaller steps.", lr=usual.lr)
-    return patient.remedy("It has learned nothing yet: train longer.", **_longer(training))
+    return patient.remedy("It has learned nothing yet: train longer.", **_longer(patient))
 
 
-def _longer(training: Any) -> dict[str, Any]:
+def _longer(patient: Patient) -> dict[str, Any]:
     """The setting that ended the training, doubled."""
-    for name in ("max_time", "max_steps", "epochs"):
-        value = getattr(training, name)
-        if value is not None:
-            return {name: value * 2}
-    raise AssertionError
+    training = patient.settings.training
+    done: Mapping[str, Any] = patient.figures.get("training", {})
+    limits = {"max_steps": "steps", "max_time": "seconds", "epochs": "epochs"}
+    given = {name: value for name in limits if (value := getattr(training, name)) is not None}
+    ended = [name for name in given if done.get(limits[name], 0) >= given[name]]
+    name = ended[0] if ended else next(iter(given))
+    return {name: 2 * given[name]}
 
 
 def _loosen(patient: Patient) -> Remedy:
@@ -179,9 +179,7 @@ def _place(patient: Patient) -> str:
 
 
 def _errors(patient: Patient, batches: Sequence[Any]) -> list[tuple[float, float]]:
-    hands: Any = getattr(patient, "hands", None)
-    if hands is None:
-        raise NotAsked("its errors are not compared")
+    hands: Any = patient.hands
     return [pair for pair in (hands.error(batch) for batch in batches) if pair[1]]
 
 

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.doctor.checks.registry import check
-from ostinato.doctor.findings import Finding, NotAsked, NotThere, Severity
+from ostinato.doctor.findings import Finding, NotAsked, NotThere, Remedy, Severity
 from ostinato.doctor.patient import Patient
 
 __all__ = ["constant", "documents", "duplicates", "lengths", "unknown"]
 
+_READS_TOKENS = ("language_model", "tagger", "classifier")
 _MANY_UNKNOWN, _MOST_UNKNOWN = 0.1, 0.3
 # rows that are compared, at most
 _ROWS = 200_000
@@ -31,10 +32,10 @@ _FEWEST_MARKS = 5
 _MARK = re.compile(r"<\|?/?[A-Za-z_]+\|?>|\x0c|[-=*#~_%]{3,}|END")
 
 
-@check("data whose tokens the model does not know")
+@check("data whose tokens the model does not know", *_READS_TOKENS)
 def unknown(patient: Patient) -> Finding | None:
     """Words or characters that are not in the vocabulary."""
-    ward = _ward(patient)
+    ward: Any = patient
     if ward.unreadable is not None:
         lost, total, signs = ward.unreadable
         return Finding(
@@ -56,27 +57,21 @@ def unknown(patient: Patient) -> Finding | None:
     share = lost / max(total, 1)
     if share <= _MANY_UNKNOWN:
         return None
-    known = patient.settings.data
-    settings: dict[str, Any] = {"min_count": 1}
-    if (known.min_count or 1) == 1 and known.vocabulary_size is not None:
-        settings = {"vocabulary_size": known.vocabulary_size * 2}
-    elif (known.min_count or 1) == 1 and getattr(known, "tokens", "words") == "words":
-        settings = {"tokens": "subwords"} if hasattr(known, "tokens") else {"lower": True}
     return Finding(
         "unknown",
         Severity.SEVERE if share > _MOST_UNKNOWN else Severity.WARNING,
         "Much of the data is unknown to the model",
         f"{lost:,} of {total:,} tokens ({share:.0%}) are not in its vocabulary, and are all read "
         "as the same one.",
-        patient.remedy("Let the vocabulary know more.", **settings),
+        _know_more(patient),
         {"unknown": lost, "tokens": total, "share": share},
     )
 
 
-@check("rows that are in the training part and beyond it")
+@check("rows that are in the training part and beyond it", *_READS_TOKENS)
 def duplicates(patient: Patient) -> Finding | None:
     """Rows, or passages of a text, that were trained on and are scored."""
-    ward = _ward(patient)
+    ward: Any = patient
     if ward.unseen is None:
         raise NotThere("there are no data beside the training part")
     seen: set[Any]
@@ -106,12 +101,12 @@ def duplicates(patient: Patient) -> Finding | None:
     )
 
 
-@check("rows far longer than those trained on")
+@check("rows far longer than those trained on", "tagger", "classifier", "captioner", "translator")
 def lengths(patient: Patient) -> Finding | None:
     """Rows longer than any that the network has learned to walk."""
-    ward = _ward(patient)
-    if patient.task == "language_model" or ward.unseen is None:
-        raise NotAsked("it has no rows beside the training part")
+    ward: Any = patient
+    if ward.unseen is None:
+        raise NotThere("there are no data beside the training part")
     trained, new = (_lengths(part) for part in (ward.trained_on.train, ward.unseen))
     longest = int(trained.max())
     share = float((new > _LONGER * longest).mean())
@@ -131,10 +126,10 @@ def lengths(patient: Patient) -> Finding | None:
     )
 
 
-@check("columns that never change")
+@check("columns that never change", "classifier", "forecaster")
 def constant(patient: Patient) -> Finding | None:
     """Numbers that are the same at every step, and tell nothing."""
-    ward = _ward(patient)
+    ward: Any = patient
     lows: dict[str, float] = {}
     highs: dict[str, float] = {}
     count = 0
@@ -166,12 +161,10 @@ def constant(patient: Patient) -> Finding | None:
     )
 
 
-@check("a text of many documents that is read as one")
+@check("a text of many documents that is read as one", "language_model")
 def documents(patient: Patient) -> Finding | None:
     """Marks between documents that nobody has told the model of."""
-    if patient.task != "language_model":
-        raise NotAsked("it reads no documents")
-    ward = _ward(patient)
+    ward: Any = patient
     if patient.settings.data.separator is not None:
         return None
     corpus = ward.data.train.corpus
@@ -193,10 +186,19 @@ def documents(patient: Patient) -> Finding | None:
     )
 
 
-def _ward(patient: Patient) -> Any:
-    if patient.task is None:
-        raise NotAsked("its data are a single batch")
-    return patient
+def _know_more(patient: Patient) -> Remedy:
+    data, text = patient.settings.data, "Let the vocabulary know more."
+    if (data.min_count or 1) > 1:
+        return patient.remedy(text, min_count=1)
+    if data.vocabulary_size is not None:
+        return patient.remedy(text, vocabulary_size=2 * data.vocabulary_size)
+    if getattr(data, "tokens", "") == "words":
+        return patient.remedy(
+            "Read pieces of words, of which new words are made.", tokens="subwords"
+        )
+    kind = {"tagger": "tags", "classifier": "labels"}.get(patient.task or "", "text")
+    command = f"ostinato fit {kind} OLD NEW --out DIR"
+    return Remedy("Fit on data of this kind, too:", command=command)
 
 
 def _batches(part: Any) -> Iterator[Any]:

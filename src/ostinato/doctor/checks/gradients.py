@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ostinato.doctor.checks.registry import check
-from ostinato.doctor.findings import Finding, NotAsked, NotThere, Remedy, Severity
+from ostinato.doctor.findings import Finding, NotThere, Remedy, Severity
 from ostinato.doctor.patient import Patient, Walked
 from ostinato.layers.tracing import Trace, trace
 
@@ -112,11 +112,9 @@ def exploding(patient: Patient) -> Finding | None:
     )
 
 
-@check("gradients that are cut off while they still matter")
+@check("gradients that are cut off while they still matter", "language_model")
 def truncated(patient: Patient) -> Finding | None:
     """Chunks of a text that are shorter than what the network could learn from."""
-    if patient.task != "language_model":
-        raise NotAsked("its rows are not cut")
     furthest = max(lag_profiles(patient), key=lambda one: float(one.norms[-1]))
     arrived = float(furthest.norms[-1])
     if not arrived > _CUT_OFF:

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ostinato.doctor.calls import tensors_of
 from ostinato.doctor.checks.registry import check
-from ostinato.doctor.findings import Finding, NotAsked, NotThere, Remedy, Severity
+from ostinato.doctor.findings import Finding, NotThere, Remedy, Severity
 from ostinato.doctor.patient import Patient
 from ostinato.doctor.plain import PlainBatch, PlainPatient, disturbed
 
@@ -19,15 +20,20 @@ _AHEAD = 3
 _ROUNDING = 1e-4
 
 
-@check("targets that leak into the inputs")
+@check(
+    "targets that leak into the inputs",
+    None,
+    "language_model",
+    "tagger",
+    "classifier",
+    "forecaster",
+)
 def leak(patient: Patient) -> Finding | None:
     """Inputs that tell the answer."""
     patient.need_sound()
     if isinstance(patient, PlainPatient):
         return _ahead(patient)
-    hands: Any = getattr(patient, "hands", None)
-    if hands is None:
-        raise NotAsked("its inputs are not searched")
+    hands: Any = patient.hands
     batches = patient.batches
     with patient.still():
         clue = hands.clue(batches)
@@ -53,6 +59,7 @@ def _ahead(patient: PlainPatient) -> Finding | None:
     with patient.still():
         if not _hears(patient, batch, axis, shift):
             return None
+    count = tensors_of(batch.targets)[0].numel()
     where = "at the same step" if shift == 0 else f"{shift} step(s) later"
     remedy = (
         "Shift the targets: what is to be said at step t must come after what is read at step t."
@@ -63,8 +70,11 @@ def _ahead(patient: PlainPatient) -> Finding | None:
         "leak",
         Severity.SEVERE,
         "The answer stands in the input",
-        f"The target of a step is the input {where}, all over the batch, and another input there "
-        "changes what the network says at the step.",
+        f"All {count:,} targets are the inputs {where}, as far as these reach, and "
+        "another input there changes what the network says at the step before it."
+        if shift
+        else f"All {count:,} targets are the inputs at the same step, and another "
+        "input there changes what the network says.",
         Remedy(remedy),
         {"shift": shift},
     )

@@ -10,6 +10,7 @@ from itertools import pairwise
 from ostinato.doctor.checks.registry import check
 from ostinato.doctor.findings import Finding, NotThere, Severity
 from ostinato.doctor.patient import Patient
+from ostinato.tasks.registry import TASKS
 
 __all__ = ["clip_rate", "gradient_spikes", "loss_spikes", "metrics", "unfinished", "warmup"]
 
@@ -22,7 +23,7 @@ _JUMP, _SHARE = 8.0, 0.1
 _FEWEST_LINES = 8
 
 
-@check("losses or scores that are no numbers")
+@check("losses or scores that are no numbers", *TASKS)
 def metrics(patient: Patient) -> Finding | None:
     """Recorded values that are infinite or NaN."""
     history = patient.history
@@ -46,7 +47,7 @@ def metrics(patient: Patient) -> Finding | None:
     )
 
 
-@check("a training that is under way, or was stopped")
+@check("a training that is under way, or was stopped", *TASKS)
 def unfinished(patient: Patient) -> Finding | None:
     """A run whose training has not come to its end."""
     history = patient.history
@@ -68,7 +69,7 @@ def unfinished(patient: Patient) -> Finding | None:
     )
 
 
-@check("most steps being clipped")
+@check("most steps being clipped", *TASKS)
 def clip_rate(patient: Patient) -> Finding | None:
     """Clipping that cuts most steps, and so sets their length in place of the learning rate."""
     history = patient.history
@@ -97,7 +98,7 @@ def clip_rate(patient: Patient) -> Finding | None:
     )
 
 
-@check("gradients that jump while nothing clips them")
+@check("gradients that jump while nothing clips them", *TASKS)
 def gradient_spikes(patient: Patient) -> Finding | None:
     """Norms far above the usual ones, in a training without clipping."""
     norms = patient.history.column("grad_norm")
@@ -119,7 +120,7 @@ def gradient_spikes(patient: Patient) -> Finding | None:
     )
 
 
-@check("a learning rate so high that the loss jumps")
+@check("a learning rate so high that the loss jumps", *TASKS)
 def loss_spikes(patient: Patient) -> Finding | None:
     """Jumps of the training loss, or a loss that ends above where it began."""
     losses = [loss for _, loss in patient.history.losses() if math.isfinite(loss)]
@@ -149,7 +150,7 @@ def loss_spikes(patient: Patient) -> Finding | None:
     )
 
 
-@check("a warm-up longer than the training")
+@check("a warm-up longer than the training", *TASKS)
 def warmup(patient: Patient) -> Finding | None:
     """A learning rate that never reached its height."""
     steps = patient.figures.get("training", {}).get("steps") or patient.history.steps

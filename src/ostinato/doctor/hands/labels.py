@@ -77,7 +77,8 @@ class LabelHands(Hands):
         """Of the numbers that enter at a step."""
         width = self.model.coder.inputs.width
         told = list(self.model.settings.data.values)
-        return told if len(told) == width else [f"number {k}" for k in range(width)]
+        named = len(told) == width and "*" not in told
+        return told if named else [f"number {k}" for k in range(width)]
 
     def answers(self, batch: LabelBatch) -> tuple[Tensor, Tensor, Sequence[str]]:
         if self.model.coder.several:
@@ -103,14 +104,13 @@ class LabelHands(Hands):
             ordered = labels[means.argsort(stable=True)]
             groups = 1 + int((ordered[1:] != ordered[:-1]).sum())
             if groups == kinds and _kinds(means) >= kinds:
-                told = list(self.model.settings.data.values)
-                left = [other for other in told if other != name]
+                left = [other for other in self.model.settings.data.values if other != name]
                 return Clue(
                     f"the column {name}",
                     f"The mean of {name} over a row alone sorts {len(labels):,} rows into their "
                     f"{kinds} labels, without a mistake.",
                     f"Unless {name} is known before the label is, leave it out.",
-                    {"values": left} if left else None,
+                    {"values": left} if name in self.model.settings.data.values and left else None,
                     figures={"column": name, "rows": len(labels), "labels": kinds},
                 )
         return None

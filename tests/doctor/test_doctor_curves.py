@@ -1,0 +1,138 @@
+import pytest
+
+from ostinato.doctor import doctor
+
+LOWEST = {"monitor": "val_loss", "monitor_mode": "min"}
+
+
+def validations(values, every=50):
+    return [{"step": every * (k + 1), "val_loss": value} for k, value in enumerate(values)]
+
+
+@pytest.mark.parametrize("task", ["language_model", "tagger", "classifier", "forecaster"])
+def test_a_loss_that_still_falls_at_the_end_is_found(task, healthy, run, ill, well):
+    model, _ = healthy(task)
+    level = [3.0, 2.0, 1.5, 1.2, 1.05, 1.02, 1.01, 1.005]
+    well("still_falling", run(model, validation=validations(level), settings=LOWEST))
+    steep = [3.0, 2.8, 2.6, 2.4, 2.2, 2.0, 1.8, 1.6]
+    found = ill(
+        "still_falling", "warning", run(model, validation=validations(steep), settings=LOWEST)
+    )
+    assert found.figures["share"] == pytest.approx(0.4 / 1.4)
+    assert found.remedy.settings == {"training.max_steps": 8}
+
+
+def test_the_limit_that_ended_a_training_is_the_one_to_be_raised(healthy, run, ill):
+    model, _ = healthy("tagger")
+    steep = validations([3.0, 2.8, 2.6, 2.4, 2.2, 2.0])
+    for done, remedy in (
+        ({"steps": 60, "epochs": 3, "seconds": 1.0}, {"training.epochs": 6}),
+        ({"steps": 100, "epochs": 2, "seconds": 1.0}, {"training.max_steps": 200}),
+        ({"steps": 60, "epochs": 2, "seconds": 9.5}, {"training.max_time": 18.0}),
+    ):
+        limits = {**LOWEST, "max_steps": 100, "epochs": 3, "max_time": 9.0}
+        folder = run(model, validation=steep, settings=limits, training=done)
+        assert ill("still_falling", "warning", folder).remedy.settings == remedy
+
+
+def test_what_rises_in_the_end_does_not_fall(healthy, run, well):
+    model, _ = healthy("tagger")
+    values = [3.0, 2.5, 2.0, 1.5, 1.0, 1.2]
+    well("still_falling", run(model, validation=validations(values), settings=LOWEST))
+
+
+def test_where_more_is_better_a_score_that_still_rises_is_found(healthy, run, ill, well):
+    model, _ = healthy("tagger")
+    highest = {"monitor": "val_accuracy", "monitor_mode": "max"}
+    rising = [{"step": k, "val_accuracy": 0.5 + 0.05 * k} for k in range(8)]
+    found = ill("still_falling", "warning", run(model, validation=rising, settings=highest))
+    assert "0.5 at step 0" in found.evidence
+    falling = [{"step": k, "val_accuracy": 0.9 - 0.05 * k} for k in range(8)]
+    well("still_falling", run(model, validation=falling, settings=highest))
+
+
+def test_without_validations_the_training_loss_is_looked_at(healthy, run, ill, well):
+    model, _ = healthy("tagger")
+    steep = [{"step": k, "loss": 4 - 0.1 * k} for k in range(32)]
+    ill("still_falling", "warning", run(model, steep))
+    level = [{"step": k, "loss": 1 + 3 * 0.5**k} for k in range(32)]
+    well("still_falling", run(model, level))
+
+
+SCORES = [
+    (
+        "language_model",
+        "nats_per_token",
+        {"uniform": 3.0, "unigram": 2.5, "ngram": 1.5},
+        (2.5, 1.6, 1.2),
+    ),
+    ("classifier", "accuracy", {"most_frequent": 0.5, "regression": 0.8}, (0.5, 0.78, 0.9)),
+    ("forecaster", "mse", {"copy last": 1.0, "ridge on 8 lags": 0.4}, (1.01, 0.5, 0.3)),
+]
+
+
+@pytest.mark.parametrize(("task", "measure", "guesses", "values"), SCORES)
+def test_a_score_at_the_level_of_guesses_is_found(
+    task, measure, guesses, values, healthy, run, ill, well
+):
+    model, _ = healthy(task)
+    blind, plain, good = values
+    well("baseline", run(model, held_out={measure: good}, baselines=guesses))
+    found = ill("baseline", "warning", run(model, held_out={measure: plain}, baselines=guesses))
+    assert found.remedy.command.startswith("ostinato compare ")
+    found = ill("baseline", "severe", run(model, held_out={measure: blind}, baselines=guesses))
+    assert found.figures["value"] == blind
+
+
+def test_a_tagger_is_compared_with_one_tag_for_all(healthy, run, ill, well):
+    model, _ = healthy("tagger")
+    by_tag = {"ODD": {"words": 60}, "EVEN": {"words": 40}}
+    guesses = {"most_frequent_tag": 0.8}
+    for accuracy, severity in ((0.6, "severe"), (0.75, "warning")):
+        score = {"accuracy": accuracy, "by_tag": by_tag}
+        ill("baseline", severity, run(model, held_out=score, baselines=guesses))
+    score = {"accuracy": 0.9, "by_tag": by_tag}
+    well("baseline", run(model, held_out=score, baselines=guesses))
+
+
+def test_a_run_without_guesses_is_not_judged_by_them(healthy, run):
+    report = doctor(run(healthy("tagger")[0]), only=["baseline"])
+    assert "baselines" in report.skipped["baseline"]
+
+
+def test_a_classifier_that_knows_its_rows_by_heart_is_found(make, ill, well):
+    rows = make["tracks"](60)
+    answers = [label for _, label in make["tracks"](60, seed=1)]
+    # labels that have nothing to do with the rows
+    shuffled = [(x, answers[(7 * k + k // 3) % 60]) for k, (x, _) in enumerate(rows)]
+    learned = {
+        "max_steps": 300,
+        "epochs": 200,
+        "lr": 0.03,
+        "hidden_size": 24,
+        "weight_decay": 0.0,
+        "input_dropout": 0.0,
+    }
+    learned |= {"output_dropout": 0.0, "validation": 0.3, "keep_best": False, "cell": "gru"}
+    model = make["fit_labels"](shuffled, **learned)
+    found = ill("gap", "warning", model, shuffled)
+    assert found.figures["held_out"] > 2 * found.figures["train"]
+    assert found.remedy.settings == {"model.output_dropout": 0.2}
+    model = make["fit_labels"](rows, **{**learned, "max_steps": 2})
+    well("gap", model, rows)
+
+
+@pytest.mark.parametrize("task", ["language_model", "tagger", "forecaster"])
+def test_a_model_that_learned_the_rule_has_no_gap(task, healthy, well):
+    model, data = healthy(task)
+    well("gap", model, data)
+
+
+def test_a_gap_can_be_measured_on_other_data_if_the_trained_are_given(healthy, make):
+    model, data = healthy("tagger")
+    other = make["sentences"](40, seed=5)
+    report = doctor(model, other, only=["gap"])
+    assert "--train" in report.skipped["gap"]
+    assert doctor(model, other, train=data, only=["gap"]).healthy == ("gap",)
+    with pytest.raises(ValueError, match="checksum differs"):
+        doctor(model, data, train=other, only=["gap"])

@@ -1,0 +1,143 @@
+import re
+
+import numpy as np
+import pytest
+
+from ostinato.doctor import doctor
+
+
+def other_words(words):
+    return [word[::-1] + "q" for word in words]
+
+
+def test_characters_that_a_model_cannot_read_are_found(healthy, ill, well):
+    model, data = healthy("language_model")
+    report = doctor(model, data + "§ 7 §", only=["unknown", "gap"])
+    assert report["unknown"].figures["characters"] == "7§"
+    assert "see unknown" in report.skipped["gap"]
+    found = ill("unknown", "severe", model, data + "§ 7 §")
+    assert found.figures["unknown"] == 3
+    assert found.remedy.settings == {"data.min_count": 2}
+
+
+def test_unknown_characters_with_a_token_of_their_own_are_counted(make, ill, well):
+    data = make["text"](500) + "§"
+    model = make["fit_text"](data, min_count=2)
+    well("unknown", model, data)
+    ill("unknown", "severe", model, re.sub("[aeiostr ]", "§", data))
+
+
+def test_unknown_words_of_a_text_are_found(make, ill, well):
+    data = make["text"](600)
+    model = make["fit_text"](data, tokens="words", batch_size=2)
+    well("unknown", model, data)
+    strange = "\n".join(other_words(data.split()))
+    found = ill("unknown", "severe", model, strange)
+    assert found.remedy.settings == {"data.tokens": "subwords"}
+
+
+def test_unknown_words_of_a_tagger_are_found(make, ill, well):
+    rows = make["sentences"](80)
+    model = make["fit_tags"](rows, min_count=1)
+    well("unknown", model, rows)
+    half = make["words"] + other_words(make["words"])[:5]
+    ill("unknown", "warning", model, make["sentences"](80, words=half))
+    strange = make["sentences"](80, words=other_words(make["words"]))
+    assert "ostinato fit tags" in ill("unknown", "severe", model, strange).remedy.command
+    model = make["fit_tags"](rows, min_count=2)
+    assert ill("unknown", "severe", model, strange).remedy.settings == {"data.min_count": 1}
+    model = make["fit_tags"](rows, vocabulary_size=4)
+    assert ill("unknown", "severe", model, rows).remedy.settings == {"data.vocabulary_size": 8}
+
+
+def texts(make, words=None, count=60):
+    rows = []
+    for k in range(count):
+        told = make["text"](6, seed=k).split()
+        rows.append((" ".join(told if words is None else words(told)), "ab"[k % 2]))
+    return rows
+
+
+def test_unknown_words_of_a_classifier_are_found(make, ill, well):
+    model = make["fit_labels"](texts(make), values=[])
+    well("unknown", model, texts(make))
+    ill("unknown", "severe", model, texts(make, other_words))
+
+
+def test_numbers_are_never_unknown(healthy):
+    model, data = healthy("classifier")
+    assert "unknown" in doctor(model, data, only=["unknown"]).skipped["unknown"]
+
+
+def test_sentences_in_both_parts_are_found(make, ill, well):
+    draws = np.random.default_rng(0)
+    rows = [[(f"w{n}", "AB"[n % 2]) for n in draws.integers(0, 200, 6).tolist()] for _ in range(60)]
+    well("duplicates", make["fit_tags"](rows), rows)
+    twice = rows + rows[:15]
+    found = ill("duplicates", "severe", make["fit_tags"](twice, held_out=0.0), [*twice])
+    assert found.figures["share"] > 0.9
+
+
+def test_rows_in_both_parts_are_found(make, ill, well):
+    rows = make["tracks"](100)
+    well("duplicates", make["fit_labels"](rows), rows)
+    twice = [row for row in rows[:50] for _ in range(3)]
+    found = ill("duplicates", "severe", make["fit_labels"](twice), twice)
+    assert found.figures["twice"] > 0.5 * found.figures["rows"]
+
+
+def test_passages_in_both_parts_are_found(make, ill, well):
+    data = make["text"](900)
+    well("duplicates", make["fit_text"](data, validation=0.1), data)
+    twice = make["text"](60) * 12
+    found = ill("duplicates", "severe", make["fit_text"](twice, validation=0.1), twice)
+    assert "passages of 50 characters" in found.evidence
+
+
+def test_other_data_can_be_compared_with_what_was_trained_on(healthy, make, ill):
+    model, data = healthy("classifier")
+    report = doctor(model, data[:90], only=["duplicates"])
+    assert "--train" in report.skipped["duplicates"]
+    found = ill("duplicates", "severe", model, data[:90], train=data)
+    assert found.figures["share"] > 0.6
+    report = doctor(model, make["tracks"](40, seed=3), train=data, only=["duplicates"])
+    assert report.healthy == ("duplicates",)
+
+
+@pytest.mark.parametrize("task", ["tagger", "classifier"])
+def test_rows_far_longer_than_those_trained_on_are_found(task, healthy, make, ill, well):
+    model, data = healthy(task)
+    well("lengths", model, data)
+    if task == "tagger":
+        long = [[pair for row in data[k : k + 8] for pair in row] for k in range(0, 80, 8)]
+    else:
+        long = [(np.concatenate([x] * 8), label) for x, label in data]
+    found = ill("lengths", "warning", model, long, train=data)
+    assert found.figures["longest"] > 2 * found.figures["longest_trained"]
+
+
+def test_columns_that_never_change_are_found(make, ill, well):
+    rows = make["tracks"](60)
+    well("constant", make["fit_labels"](rows), rows)
+    still = [(np.concatenate([x, np.ones((len(x), 1), "f4")], 1), label) for x, label in rows]
+    found = ill("constant", "note", make["fit_labels"](still), still)
+    assert found.figures == {"columns": ["number 2"]}
+
+
+def test_covariates_that_never_change_are_found(make, ill, well):
+    table = make["series"](a=np.arange(240) % 5, b=[2.0] * 240)
+    well("constant", make["fit_series"](table, past=["a"]), table)
+    found = ill("constant", "warning", make["fit_series"](table, past=["a"], known=["b"]), table)
+    assert found.remedy.settings == {"data.known": []}
+
+
+def test_marks_between_documents_are_noted(make, ill, well):
+    parts = [make["text"](20, seed=k) for k in range(30)]
+    plain = "\n".join(parts)
+    well("documents", make["fit_text"](plain), plain)
+    marked = "\n<|endoftext|>\n".join(parts)
+    found = ill("documents", "note", make["fit_text"](marked), marked)
+    assert found.remedy.settings == {"data.separator": "<|endoftext|>"}
+    assert found.figures["count"] > 20
+    told = make["fit_text"](marked, separator="<|endoftext|>", chunk_length=8)
+    well("documents", told, marked)
