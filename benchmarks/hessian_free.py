@@ -59,8 +59,8 @@ class Settings:
     steps: int = 100
     hidden: int = 100
     gradient_rows: int = 10_000
-    curvature_rows: int = 1000
-    damping: float = 0.1
+    curvature_rows: int = 500
+    damping: float = 0.01
     structural: float = 1 / 30
     distance: str = "cross-entropy"
     iterations: int = 100
