@@ -29,7 +29,7 @@ def sequential_digits(
     The 1,797 pictures of 8 x 8 pixels that come with scikit-learn; one in five is kept for the test
     and one for validation, the same for all seeds. Rows are drawn without repetition.
 
-    Source: Le, Jaitly, Hinton (2015), arXiv:1504.00941, section 4.2, with the larger pictures of
+    Source: Le, Jaitly, Hinton (2015), arXiv:1504.00941, with the larger pictures of
     MNIST, also in one fixed random order of the pixels ("permuted").
 
     Args:

@@ -26,8 +26,8 @@ _SHORTEST = 5
 _REBER_SOLVED = Solved(
     "rows wrong",
     0.01,
-    "all symbols that may come ahead of all others at every step: Hochreiter and Schmidhuber "
-    "(1997), doi:10.1162/neco.1997.9.8.1735, experiment 1; here in 99 % of fresh strings",
+    "set here: at every step all symbols that may come are ahead of all others, in 99 % of fresh "
+    "strings",
 )
 _ANBN_SOLVED = Solved(
     "rows wrong",
@@ -45,8 +45,8 @@ def embedded_reber(rows: int, steps: int = _SHORTEST, *, seed: Seed = 0) -> Exam
     two may come, and `allowed` has them. Inner strings are drawn as the grammar makes them, on
     condition that they are long enough; long ones are rare, but not harder in any other way.
 
-    Source: Reber (1967); embedded: Fahlman (1991), and Hochreiter and Schmidhuber (1997),
-    doi:10.1162/neco.1997.9.8.1735, experiment 1, without the condition.
+    Source: Hochreiter and Schmidhuber (1997), doi:10.1162/neco.1997.9.8.1735, section 5.1, without
+    the condition; the grammar as in Cleeremans, Servan-Schreiber, McClelland (1989).
 
     Args:
         rows: N, how many.

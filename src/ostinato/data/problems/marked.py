@@ -20,14 +20,15 @@ def adding(rows: int, steps: int, *, form: str = "early", seed: Seed = 0) -> Exa
     At each step a value from U(0, 1) and a mark, which is 1 at two steps and 0 at all others; at
     the last step the sum of the two marked values is asked.
 
-    "early" is the form of Hochreiter and Schmidhuber (1997), experiment 4, as Martens and Sutskever
+    "early" is the form of Hochreiter and Schmidhuber (1997), section 5.4, as Martens and Sutskever
     (2011) use it: a row has `steps` to 1.1 `steps` steps, the first mark is in its first tenth, the
     second between there and its middle, so that at least half of the row lies after both. As in
     Pascanu's programs (github.com/pascanur/trainingRNNs) nothing else is marked; in the first
     source, the ends are, values are from U(-1, 1), and the target is scaled.
 
-    "halves" is the form of Arjovsky, Shah, Bengio (2016), arXiv:1511.06464, and later ones: all
-    rows have `steps` steps, and there is a mark in each half. Le, Jaitly, Hinton (2015),
+    "halves" is the form of the program of Arjovsky, Shah, Bengio (2016), arXiv:1511.06464
+    (github.com/amarshah/complex_RNN), and of later ones: all rows have `steps` steps, and there is
+    a mark in each half. Le, Jaitly, Hinton (2015),
     arXiv:1504.00941, and Bai, Kolter, Koltun (2018), arXiv:1803.01271, let both fall anywhere; the
     target and so the loss of always saying 1, which is 1/6, are the same.
 
@@ -54,7 +55,7 @@ def adding(rows: int, steps: int, *, form: str = "early", seed: Seed = 0) -> Exa
 def multiplication(rows: int, steps: int, *, form: str = "early", seed: Seed = 0) -> Examples:
     """The multiplication problem: as `adding`, with the product of the two marked values.
 
-    Source: Hochreiter and Schmidhuber (1997), experiment 5; Martens and Sutskever (2011).
+    Source: Hochreiter and Schmidhuber (1997), section 5.5; Martens and Sutskever (2011).
 
     Example:
         >>> rows = multiplication(2, 30)

@@ -31,7 +31,7 @@ def memorisation(
     often.
 
     Source: Martens and Sutskever (2011), "Learning recurrent neural networks with Hessian-free
-    optimization", section 4; the layout as in Pascanu's programs
+    optimization"; the layout as in Pascanu's programs
     (github.com/pascanur/trainingRNNs).
 
     Args:
@@ -87,8 +87,8 @@ def random_permutation(rows: int, steps: int, *, symbols: int = 100, seed: Seed 
     The first step shows one of the first two symbols, each later step one of the others; after the
     last, the first symbol is to be told.
 
-    Source: Hochreiter and Schmidhuber (1997), experiment 2b, in the form of Martens and Sutskever
-    (2011), who draw the symbols in between independently and judge the last answer. Here, as in
+    Source: Martens and Sutskever (2011), "Learning recurrent neural networks with Hessian-free
+    optimization", who ask for every next symbol and judge the last answer. Here, as in
     Pascanu's programs (github.com/pascanur/trainingRNNs), the loss counts that answer only, too:
     nothing else can be foretold.
 
@@ -134,10 +134,11 @@ def copy(
     marker; the answer is a blank, but the symbols in the last P steps. Who says a blank, and
     then each symbol with the same probability, has a loss of P ln K / (steps + 2P).
 
-    Source: Bai, Kolter, Koltun (2018), arXiv:1803.01271, section 5.2, and their program
+    Source: Bai, Kolter, Koltun (2018), arXiv:1803.01271, and their program
     (github.com/locuslab/TCN), where the marker is shown to the end ("held"); Arjovsky, Shah, Bengio
-    (2016), arXiv:1511.06464, section 4.1, where it is shown once, before blanks ("once"). Symbols
-    are unit vectors, as in the latter; the former's program gives their numbers 0..9 as they are.
+    (2016), arXiv:1511.06464, and theirs (github.com/amarshah/complex_RNN), where it is shown once,
+    before blanks ("once"). Symbols are unit vectors; the former's program gives their numbers 0..9
+    as they are.
 
     Args:
         rows: N, how many.
