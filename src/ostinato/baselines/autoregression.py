@@ -13,6 +13,7 @@ and only the regression is left to statsmodels.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -109,7 +110,10 @@ class VectorAutoregression(SeriesGuess):
         for y in range(width):
             read = self._read(past, y)
             design = np.column_stack([np.ones(len(read)), read.reshape(len(read), -1)])
-            found: Any = self._regression.OLS(ahead[:, y], design).fit()
+            with warnings.catch_warnings():
+                # of maps that fit equally, the smallest is taken
+                warnings.simplefilter("ignore")
+                found: Any = self._regression.OLS(ahead[:, y], design).fit()
             constant[y] = found.params[0]
             matrices[:, y, self._columns(y, width)] = found.params[1:].reshape(order, -1)
             residuals[:, y] = found.resid

@@ -12,6 +12,7 @@ to 1. Forecasts come from it: A' f[t] are the states of the next step.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -41,7 +42,10 @@ def quiet_hmm() -> Iterator[Any]:
     before = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        yield library
+        with warnings.catch_warnings():
+            # of few different values, some states begin alike
+            warnings.simplefilter("ignore")
+            yield library
     finally:
         logger.setLevel(before)
 

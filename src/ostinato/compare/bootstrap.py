@@ -74,11 +74,18 @@ class Draws:
         return self._interval(float(self.scores[first] - self.scores[second]), drawn)
 
     def share(self, first: int, second: int) -> Interval:
-        """By what share of the second's score the first is above it; NaN where the second is 0."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            drawn = self.drawn[:, first] / self.drawn[:, second] - 1
-            value = float(self.scores[first] / self.scores[second] - 1)
-        return self._interval(value, drawn)
+        """By what share the first score is below the second: of the larger of the two, in -1..1.
+
+        Of losses: 0.2 where the first has a fifth less, -0.2 where the second has; scores are 0 or
+        more.
+        """
+
+        def below(one: Floats, other: Floats) -> Floats:
+            larger = np.maximum(one, other)
+            return np.where(larger > 0, (other - one) / np.where(larger > 0, larger, 1), 0.0)
+
+        value = float(below(self.scores[[first]], self.scores[[second]])[0])
+        return self._interval(value, below(self.drawn[:, first], self.drawn[:, second]))
 
     def _interval(self, value: float, drawn: Floats) -> Interval:
         edges = ((1 - self.level) / 2, (1 + self.level) / 2)

@@ -119,6 +119,7 @@ def classifier_trial(model: Classifier, data: Any, asked: Asked) -> Trial:
     )
     _guess(trial, model, train, test, asked)
     if asked.history and cell is not None:
+        trial.notes.append("k counts steps before the last one of a row.")
         trial.history = _history(test, coded, wrong, asked)
     return trial
 

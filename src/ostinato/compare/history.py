@@ -8,14 +8,14 @@ Two ablations, for k = 0, 1, 2, 5, 10, ... steps before the one that is asked ab
 as Khandelwal, He, Qi and Jurafsky (2018, "Sharp Nearby, Fuzzy Far Away", P18-1027) cut and shuffle
 the context of language models. The loss with the whole past is subtracted place by place, and the
 bootstrap tells how sure the difference is. The steps that are used are the fewest k from which on
-no fall counts: a fall counts that is told from chance and is more than a hundredth of the largest
-(with many places, the bootstrap tells falls from chance that nobody would miss).
+no fall counts: a fall counts that is told from chance, as many as are looked at, and is more than a
+hundredth of the largest (with many places, falls are told from chance that nobody would miss).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,16 +42,13 @@ class Fall:
         steps: k.
         score: with the past beyond k steps cut or shuffled, in the metric's own direction.
         fall: by how much this is worse than with all of the past; above 0 where it is worse.
+        told: the fall is told from chance, also if one thinks of how many falls are looked at.
     """
 
     steps: int
     score: float
     fall: Interval
-
-    @property
-    def told(self) -> bool:
-        """Whether the fall is told from chance."""
-        return self.fall.low > 0
+    told: bool
 
 
 @dataclass(frozen=True)
@@ -105,6 +102,7 @@ class History:
                         "fall": one.fall.value,
                         "low": one.fall.low,
                         "high": one.fall.high,
+                        "told": one.told,
                     }
                     for one in getattr(self, way)
                 ]
@@ -174,10 +172,17 @@ def trace_history(
         draws = draw_again(
             losses, weights, block=block, resamples=resamples, level=level, seed=seed
         )
+        # as many falls are looked at, chance has as many chances (Bonferroni)
+        careful = replace(draws, level=1 - (1 - level) / len(tried))
         scores = 1 - draws.scores if higher else draws.scores
         whole = float(scores[0])
         found[way] = [
-            Fall(k, float(scores[place]), draws.difference(place, 0))
+            Fall(
+                k,
+                float(scores[place]),
+                draws.difference(place, 0),
+                careful.difference(place, 0).low > 0,
+            )
             for place, k in enumerate(tried, start=1)
         ]
     return History(whole, tuple(found["cut"]), tuple(found["shuffle"]), longest, len(full), unit)

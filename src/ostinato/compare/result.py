@@ -57,8 +57,8 @@ class Entry:
     Attributes:
         name: of the model.
         score: with its interval, in the metric.
-        gain: by how much the network is better than this one, in percentage points of a share, or
-            in per cent of this one's loss; None for the network itself.
+        gain: by how much the network is better than this one (below 0: worse), in percentage points
+            of a share, or in per cent of the larger loss; None for the network itself.
         looks_back: steps of the past that it reads at most; None: all, by a state.
         parameters: numbers learned.
         fit_seconds: how long fitting took; None where nothing tells.

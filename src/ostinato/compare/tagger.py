@@ -89,6 +89,7 @@ def tagger_trial(model: Tagger, data: Any, asked: Asked) -> Trial:
     )
     _guess(trial, rows, train, test, asked)
     if asked.history:
+        trial.notes.append("k counts words on each side of the one that is tagged.")
         trial.history = _history(model, rows, test, wrong, asked)
     return trial
 

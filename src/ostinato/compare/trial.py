@@ -208,9 +208,7 @@ def _entry(one: Candidate, draws: Any, place: int, higher: bool) -> Entry:
     score, gain = draws.score(place), None
     if place:
         # losses, so that what is above the network's is worse
-        found = draws.difference(place, 0) if higher else draws.share(0, place)
-        sign = 100 if higher else -100
-        gain = _scaled(found, sign)
+        gain = _scaled(draws.difference(place, 0) if higher else draws.share(0, place), 100)
     if higher:
         score = _scaled(score, -1, 1)
     return Entry(

@@ -42,7 +42,7 @@ def draw_comparison(told: Mapping[str, Any], path: str | Path, *, title: str = "
         path,
         matplotlib=lambda figure: _drawn(figure, told, title, verdict),
         plotly=lambda: _page(told, title, verdict),
-        size=(12.0 if told["history"] else 8.0, 1.9 + 0.42 * len(_models(told)) + 0.8),
+        size=(11.0 if told["history"] else 8.0, 1.9 + 0.42 * len(_models(told)) + 0.8),
     )
 
 
@@ -97,14 +97,23 @@ def _draw_scores(axes: Any, told: Mapping[str, Any]) -> None:
     from matplotlib.lines import Line2D
 
     models, scale = _models(told), _scale(told)
+    edge = _edge(told)
     for place, one in enumerate(models):
-        colour = _colour(one, told)
-        edges = (scale * one["score_low"], scale * one["score_high"])
-        axes.plot(edges, (place, place), color=colour, lw=2.5, alpha=0.55, solid_capstyle="butt")
-        axes.plot(scale * one["score"], place, "o", color=colour, ms=6)
-        digits = f"{scale * one['score']:.{2 if scale > 1 else 4}f}"
+        colour, score = _colour(one, told), scale * one["score"]
+        digits = f"{score:.{2 if scale > 1 else 4}f}"
+        beyond = edge is not None and (score < edge) == told["higher_is_better"] and score != edge
+        if edge is not None and beyond:
+            # so far off that the others would stand on one spot
+            mark, name = ("<", f"  {digits}") if told["higher_is_better"] else (">", f"{digits}  ")
+            axes.plot(edge, place, mark, color=colour, ms=7)
+            side = "left" if told["higher_is_better"] else "right"
+            axes.annotate(name, (edge, place), va="center", ha=side, fontsize=8)
+            continue
+        ends = (scale * one["score_low"], scale * one["score_high"])
+        axes.plot(ends, (place, place), color=colour, lw=2.5, alpha=0.55, solid_capstyle="butt")
+        axes.plot(score, place, "o", color=colour, ms=6)
         axes.annotate(
-            digits, (edges[1], place), (6, 0), textcoords="offset points", va="center", fontsize=8
+            digits, (ends[1], place), (6, 0), textcoords="offset points", va="center", fontsize=8
         )
     axes.set_yticks(range(len(models)), [str(one["name"]) for one in models])
     for label, one in zip(axes.get_yticklabels(), models, strict=True):
@@ -122,30 +131,44 @@ def _draw_scores(axes: Any, told: Mapping[str, Any]) -> None:
     axes.legend(handles=marks, frameon=False, fontsize=8, loc="best")
 
 
+def _edge(told: Mapping[str, Any]) -> float | None:
+    """Where the axis of scores ends, beyond which models are only pointed at; None: nowhere."""
+    scores = _scale(told) * np.array([one["score"] for one in _models(told)])
+    best = scores[-1]
+    away = np.abs(scores - best)
+    far = 2.5 * float(np.median(away[:-1])) if len(away) > 1 else 0.0
+    if far <= 0 or away.max() <= 1.5 * far:
+        return None
+    return float(best - far if told["higher_is_better"] else best + far)
+
+
 def _draw_history(axes: Any, told: Mapping[str, Any]) -> None:
     history, scale = told["history"], _scale(told)
+    steps = [one["steps"] for one in history["cut"]]
+    # k rises ever faster: evenly spaced, each can be read
+    places = range(len(steps))
     for way, (name, colour, mark, style) in _WAYS.items():
-        steps, scores, low, high = _points(told, way)
-        axes.fill_between(steps, low, high, color=colour, alpha=0.15, lw=0)
-        axes.plot(steps, scores, style, color=colour, marker=mark, ms=4, label=name)
+        _, scores, low, high = _points(told, way)
+        axes.fill_between(places, low, high, color=colour, alpha=0.15, lw=0)
+        axes.plot(places, scores, style, color=colour, marker=mark, ms=4, label=name)
     axes.axhline(scale * history["full"], color=_NETWORK, lw=1.4, label="all of the past")
     rival = _best_memoryless(told)
     if rival is not None:
         axes.axhline(
             scale * rival["score"], color=_MEMORYLESS, lw=1.2, ls=":", label="best without memory"
         )
-    if history["steps_used"] is not None:
-        axes.axvline(history["steps_used"], color="#444444", lw=0.8, ls=(0, (2, 2)))
-    axes.set_xscale("symlog", linthresh=1)
-    axes.set_xticks(steps, [f"{k:,}" for k in steps])
-    axes.minorticks_off()
+    if history["steps_used"] in steps:
+        used = steps.index(history["steps_used"])
+        axes.axvline(used, color="#444444", lw=0.8, ls=(0, (2, 2)), label="steps used")
+    axes.set_xticks(places, [f"{k:,}" for k in steps])
     axes.set_xlabel(
         f"k, {history['unit']}s of the past that are left ({history['asked']:,} places)"
     )
     axes.set_ylabel(_metric(told))
     axes.set_title("What the past is worth to the network", fontsize=10)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, fontsize=8)
+    where = "lower right" if told["higher_is_better"] else "upper right"
+    axes.legend(frameon=False, fontsize=8, loc=where)
 
 
 def _page(told: Mapping[str, Any], title: str, verdict: Sequence[str]) -> Any:

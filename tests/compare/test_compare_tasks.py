@@ -1,0 +1,349 @@
+"""Networks whose memory is known, because their weights are laid by hand, compared task by task."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import ostinato as ost
+from ostinato.compare import CompareError
+from ostinato.data.text import Document
+
+V = 4
+
+
+class Delay(ost.Cell):
+    """A shift register: the last inputs, newest first."""
+
+    def forward(self, x, h):
+        return torch.cat([x, h[:, : h.shape[1] - x.shape[1]]], dim=1)
+
+
+def copied(steps, length, share=0.9, seed=0):
+    """Letters of which most are the one `steps` before."""
+    rng = np.random.default_rng(seed)
+    row = rng.integers(V, size=length)
+    for t in range(steps, length):
+        if rng.random() < share:
+            row[t] = row[t - steps]
+    return row
+
+
+def identity(weight, rows):
+    """The first rows of a matrix [N, V] become those of the unit matrix, the others 0."""
+    with torch.no_grad():
+        weight.zero_()
+        weight[rows] = torch.eye(V)
+
+
+def reads_back(readout, k, outputs, offset=0):
+    """A readout that says what was read k steps ago, by the numbers of the outputs."""
+    with torch.no_grad():
+        readout.weight.zero_()
+        readout.bias.zero_()
+        for letter, output in enumerate(outputs):
+            readout.weight[output, offset + k * V + letter] = math.log(0.9 * V / 0.1)
+
+
+def language_model(k, seed=0):
+    text = Document("".join("abcd"[n] for n in copied(k + 1, 6000, seed=seed)))
+    model = ost.LanguageModel.fit(
+        text,
+        cell=Delay,
+        hidden_size=V * 8,
+        num_layers=1,
+        embedding_size=V,
+        max_steps=1,
+        baselines=False,
+        progress=False,
+    )
+    letters = [model.tokenizer.encode(letter)[0] for letter in "abcd"]
+    identity(model.network.embedding.weight, letters)
+    reads_back(model.network.readout, k, letters)
+    return model, text
+
+
+def tagger(k, seed=0):
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(120):
+        row = rng.integers(V, size=int(rng.integers(4, 12)))
+        rows.append(
+            [("abcd"[w], "ABCD"[row[t - k]] if t >= k else "none") for t, w in enumerate(row)]
+        )
+    model = ost.Tagger.fit(
+        rows,
+        cell=Delay,
+        hidden_size=V * 8,
+        embedding_size=V,
+        letter_hidden_size=0,
+        max_steps=1,
+        baselines=False,
+        progress=False,
+    )
+    identity(model.network.words.weight, model.coder.words.numbers(list("abcd")))
+    tags = model.coder.tags.numbers(list("ABCD"))
+    reads_back(model.network.readout, k, tags)
+    if "none" in model.coder.tags:
+        with torch.no_grad():
+            model.network.readout.bias[model.coder.tags.numbers(["none"])[0]] = 1.0
+    return model, rows
+
+
+def classifier(k, seed=0):
+    rng = np.random.default_rng(seed)
+    texts = rng.integers(V, size=(400, 9))
+    rows = [(" ".join("abcd"[w] for w in row), "ABCD"[row[-1 - k]]) for row in texts]
+    model = ost.Classifier.fit(
+        rows,
+        cell=Delay,
+        hidden_size=V * 8,
+        embedding_size=V,
+        bidirectional=False,
+        pooling="last",
+        max_steps=1,
+        baselines=False,
+        progress=False,
+    )
+    (member,) = model.network.members
+    tokens = [int(model.coder.encode(letter)[0]) for letter in "abcd"]
+    identity(member.entry.embedding.weight, tokens)
+    reads_back(member.readout, k, model.coder.labels.numbers(list("ABCD")))
+    return model, rows
+
+
+def forecaster(k, seed=0, **more):
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=1200)
+    for t in range(k + 1, len(values)):
+        if rng.random() < 0.95:
+            values[t] = values[t - k - 1]
+    table = {"x": values, **more}
+    model = ost.Forecaster.fit(
+        table,
+        target="x",
+        past=tuple(more),
+        horizon=1,
+        history=12,
+        lags=12,
+        season=12,
+        level="off",
+        calibration="off",
+        hidden_size=2,
+        max_steps=1,
+        baselines=False,
+        progress=False,
+    )
+    with torch.no_grad():
+        for part in (model.network.readout, model.network.skip):
+            part.weight.zero_()
+            part.bias.zero_()
+        model.network.skip.weight[0, -1 - k] = 1.0
+    return model, table
+
+
+KINDS = [language_model, tagger, classifier, forecaster]
+QUICK = {"progress": False, "resamples": 300, "places": 150}
+
+
+@pytest.mark.parametrize("k", [0, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_that_copies_from_k_steps_before_needs_k_steps(kind, k):
+    model, data = kind(k)
+    found = ost.compare(model, data, steps=[0, 1, 2, 3, 4, 5], **QUICK)
+    assert found.history.steps_used == k
+    assert found.history.steps_in_order == k
+    assert found.confirmed
+    assert found.task == model.SETTINGS.TASK
+    assert found.network.parameters == sum(p.numel() for p in model.parameters())
+
+
+def test_the_score_is_that_of_evaluate():
+    model, text = language_model(2)
+    found = ost.compare(model, text, history=False, **QUICK)
+    score = model.evaluate(text, part="held_out")
+    assert found.network.score.value == pytest.approx(score.nats_per_token, rel=1e-5)
+    assert found.history is None
+    model, rows = tagger(2)
+    held_out = rows[108:]
+    found = ost.compare(model, rows, history=False, **QUICK)
+    assert found.network.score.value == pytest.approx(model.evaluate(held_out).accuracy)
+    model, table = forecaster(2)
+    found = ost.compare(model, table, history=False, **QUICK)
+    assert found.network.score.value == pytest.approx(
+        model.evaluate(table, part="held_out").mse, rel=1e-5
+    )
+
+
+def test_other_data_are_scored_whole_where_the_training_data_are_named():
+    model, rows = classifier(1)
+    _, others = classifier(1, seed=5)
+    found = ost.compare(model, others, train=rows, history=False, **QUICK)
+    assert found.network.score.value == pytest.approx(model.evaluate(others).accuracy)
+    assert found.units == "400 rows"
+    assert found.confirmed
+    model, text = language_model(1)
+    _, other = language_model(1, seed=5)
+    found = ost.compare(model, other, train=text, history=False, **QUICK)
+    assert found.units == "5,999 characters"
+    assert found.confirmed
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_data_that_the_run_was_not_fitted_on_are_refused_or_said(kind):
+    model, _ = kind(1)
+    _, others = kind(1, seed=5)
+    with pytest.raises(CompareError, match=r"not the data that the run was fitted on.*--train"):
+        ost.compare(model, others, **QUICK)
+    found = ost.compare(model, others, train=others, history=False, **QUICK)
+    assert not found.confirmed
+    assert "does not confirm" in str(found)
+
+
+def test_a_run_knows_the_test_and_validation_data_that_it_was_given():
+    _, rows = tagger(1)
+    train, dev, test = rows[:80], rows[80:100], rows[100:]
+    model = ost.Tagger.fit(
+        train,
+        validation=dev,
+        test=test,
+        hidden_size=4,
+        max_steps=1,
+        baselines=False,
+        progress=False,
+    )
+    told = {"train": train, "history": False, **QUICK}
+    assert ost.compare(model, test, validation=dev, **told).confirmed
+    assert not ost.compare(model, test, **told).confirmed
+
+
+def test_nothing_held_out_is_nothing_to_compare_on():
+    _, rows = tagger(1)
+    model = ost.Tagger.fit(
+        rows, held_out=0.0, hidden_size=4, max_steps=1, baselines=False, progress=False
+    )
+    with pytest.raises(CompareError, match="held nothing out"):
+        ost.compare(model, rows, **QUICK)
+
+
+def test_another_task_is_refused():
+    with pytest.raises(CompareError, match="no simple models beside LSTM"):
+        ost.compare(ost.LSTM(2, 2), [])
+    with pytest.raises(CompareError, match="places must be at least 2"):
+        ost.compare(tagger(0)[0], [], places=1)
+    with pytest.raises(CompareError, match="steps must rise"):
+        ost.compare(tagger(0)[0], [], steps=[3, 1])
+
+
+def test_validation_data_are_refused_where_they_are_a_share():
+    for kind in (language_model, forecaster):
+        model, data = kind(0)
+        with pytest.raises(CompareError, match="Leave validation out"):
+            ost.compare(model, data, validation=data)
+
+
+def test_the_best_guess_of_each_task_is_the_one_that_knows():
+    # an order of 3 and more is what the copy of 2 steps before takes
+    model, text = language_model(2)
+    found = ost.compare(model, text, history=False, **QUICK)
+    best = found.guesses[0]
+    assert "Kneser-Ney" in best.name or "Witten-Bell" in best.name
+    assert best.looks_back >= 3 - 1
+    assert best.score.value < found.guesses[-1].score.value - 0.5
+    model, table = forecaster(2)
+    names = [one.name for one in ost.compare(model, table, history=False, **QUICK).guesses]
+    assert names.index("copy last") > names.index("ridge on 12 lags")
+    assert any(name.startswith("linear dynamical") for name in names)
+    model, rows = tagger(2)
+    found = ost.compare(model, rows, history=False, **QUICK)
+    assert found.guesses[0].name == "logistic regression on the word and 2 on each side"
+    assert found.guesses[0].score.value > 0.9
+
+
+def test_several_targets_and_series_and_covariates_are_compared():
+    rng = np.random.default_rng(0)
+    table = {
+        "name": ["p"] * 150 + ["q"] * 150,
+        "x": rng.normal(size=300).cumsum(),
+        "y": rng.normal(size=300).cumsum(),
+        "z": rng.normal(size=300),
+    }
+    model = ost.Forecaster.fit(
+        table,
+        target=("x", "y"),
+        past=("z",),
+        id="name",
+        horizon=2,
+        history=5,
+        lags=5,
+        hidden_size=2,
+        max_steps=1,
+        baselines=False,
+        progress=False,
+    )
+    found = ost.compare(model, table, steps=[0, 2], **QUICK)
+    assert any(one.name.startswith("vector autoregression") for one in found.guesses)
+    assert found.network.score.value == pytest.approx(
+        model.evaluate(table, part="held_out").mse, rel=1e-5
+    )
+    assert found.units.startswith("28 forecasts")
+
+
+def test_rows_of_numbers_have_guesses_of_their_own():
+    rng = np.random.default_rng(0)
+    rows = [(rng.normal(size=(6, 2)) + (k % 2), "ab"[k % 2]) for k in range(120)]
+    model = ost.Classifier.fit(rows, hidden_size=4, max_steps=1, baselines=False, progress=False)
+    names = {one.name for one in ost.compare(model, rows, steps=[0, 2], **QUICK).guesses}
+    assert names == {
+        "most frequent label",
+        "logistic regression",
+        "gradient boosting",
+        "feed-forward network",
+        "hidden Markov model for each label",
+    }
+
+
+def test_what_is_thinned_out_is_said_and_full_thins_nothing(monkeypatch):
+    import ostinato.compare.language_model as room
+
+    for name in ("_SCORED", "_COUNTED", "_CHAINED", "_PLACES"):
+        monkeypatch.setattr(room, name, 300)
+    model, text = language_model(0)
+    quick = {"progress": False, "resamples": 100, "steps": [0, 1]}
+    cheap = ost.compare(model, text, **quick)
+    assert cheap.units == "300 characters"
+    assert cheap.history.asked <= 300
+    told = " ".join(cheap.notes)
+    assert "the first 300 of 599" in told
+    assert "the last 300 of 5,100" in told
+    full = ost.compare(model, text, full=True, **quick)
+    assert full.units == "599 characters"
+    assert full.history.asked > 590
+    assert not any("300" in note for note in full.notes)
+
+
+def test_seed_level_resamples_and_places_change_the_result():
+    model, rows = tagger(2)
+    quick = {"progress": False, "steps": [0, 1], "resamples": 200, "places": 20}
+
+    def told(**options):
+        return ost.compare(model, rows, **{**quick, **options}).to_dict()
+
+    plain = told()
+    assert told(places=40)["history"]["asked"] == 40 != plain["history"]["asked"]
+    for options in ({"seed": 1}, {"level": 0.5}, {"resamples": 100}):
+        other = told(**options)["guesses"][0]
+        assert other["score_low"] != plain["guesses"][0]["score_low"]
+
+
+def test_it_prints_a_table_with_a_verdict():
+    model, rows = tagger(3)
+    found = ost.compare(model, rows, steps=[0, 3], **QUICK)
+    text = str(found)
+    assert "Delay (the network)" in text or "(the network)" in text
+    assert "accuracy, %, on" in text
+    assert found.verdict in " ".join(text.split())
+    assert "k counts words on each side" in text
+    order = [text.index(one.name) for one in found.guesses]
+    assert order == sorted(order, reverse=True)

@@ -1,0 +1,96 @@
+import pytest
+
+from ostinato.compare.bootstrap import Interval
+from ostinato.compare.history import Fall, History
+from ostinato.compare.verdict import Rival, verdict
+
+
+def rival(name, gain, low, high, memoryless=True):
+    return Rival(name, Interval(gain, low, high), memoryless)
+
+
+RIDGE = "ridge on 96 lags"
+FAR, NEAR = rival("copy last", 40.0, 35.0, 45.0), rival(RIDGE, 12.2, 8.1, 15.3)
+
+
+@pytest.mark.parametrize(
+    ("rivals", "said"),
+    [
+        (
+            [FAR, NEAR],
+            "Worth having: yes. It beats the best memoryless model (ridge on 96 lags) by 12.2 % "
+            "(8.1 to 15.3).",
+        ),
+        (
+            [FAR, rival(RIDGE, 0.4, -1.0, 1.9)],
+            "Worth having: no. Ridge on 96 lags does as well (the network is ahead by 0.4 % (-1.0 "
+            "to 1.9)).",
+        ),
+        (
+            [FAR, rival(RIDGE, -5.0, -8.0, -3.0)],
+            "Worth having: no. Ridge on 96 lags is better, by 5.0 % (3.0 to 8.0).",
+        ),
+        (
+            [NEAR, rival("hidden Markov model", 3.0, 1.0, 5.0, memoryless=False)],
+            "Worth having: yes. It beats the best memoryless model (ridge on 96 lags) by 12.2 % "
+            "(8.1 to 15.3), and the best model with a state (hidden Markov model) by 3.0 % (1.0 to "
+            "5.0).",
+        ),
+        (
+            [NEAR, rival("hidden Markov model", 1.0, -1.0, 3.0, memoryless=False)],
+            "Worth having: no. Hidden Markov model, which has a state of its own, does as well "
+            "(the network is ahead by 1.0 % (-1.0 to 3.0)).",
+        ),
+        (
+            # of two that do as well, the one without a state is named
+            [
+                rival(RIDGE, 0.9, -1.0, 2.0),
+                rival("hidden Markov model", 0.5, -1.0, 3.0, memoryless=False),
+            ],
+            "Worth having: no. Ridge on 96 lags does as well (the network is ahead by 0.9 % (-1.0 "
+            "to 2.0)).",
+        ),
+        (
+            [rival("hidden Markov model", 3.0, 1.0, 5.0, memoryless=False)],
+            "Worth having: yes. It beats hidden Markov model by 3.0 % (1.0 to 5.0).",
+        ),
+    ],
+)
+def test_what_is_said_of_the_worth(rivals, said):
+    assert verdict(rivals, "%", None) == (said,)
+
+
+def history(used, ordered, steps=(0, 1, 2, 5, 10), longest=None):
+    def falls(fewest):
+        told = [k for k in steps if fewest is None or k < fewest]
+        return tuple(Fall(k, 0.0, Interval(1.0, 0.5, 2.0), k in told) for k in steps)
+
+    return History(0.0, falls(used), falls(ordered), longest, 100, "word")
+
+
+@pytest.mark.parametrize(
+    ("past", "said"),
+    [
+        (history(0, 0), "Needs memory: no. It does as well when it reads nothing but one word."),
+        (history(1, 0), "Needs memory: yes, about 1 word, whose order does not matter."),
+        (history(5, 5), "Needs memory: yes, about 5 words, in their order."),
+        (
+            history(10, 2),
+            "Needs memory: yes, about 10 words, of which the order of the last 2 matters.",
+        ),
+        (
+            history(None, 5),
+            "Needs memory: yes, more than 10 words, of which the order of the last 5 matters.",
+        ),
+        (
+            history(None, None),
+            "Needs memory: yes, more than 10 words, and their order matters all along.",
+        ),
+        (
+            history(None, 0, longest=12),
+            "Needs memory: yes, about 12 words, whose order does not matter.",
+        ),
+    ],
+)
+def test_what_is_said_of_the_memory(past, said):
+    assert verdict([NEAR], "%", past)[1] == said
