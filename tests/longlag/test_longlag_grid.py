@@ -7,6 +7,7 @@ import pytest
 
 from ostinato.longlag import PROBLEMS, REMEDIES, Budget, Grid, GridError, Outcome, run_grid
 from ostinato.longlag import grid as module
+from ostinato.longlag.problems import Problem
 
 PAIR = (PROBLEMS["adding"], PROBLEMS["digits"])
 BOTH = (REMEDIES["lstm"], REMEDIES["esn"])
@@ -122,6 +123,17 @@ def test_what_is_kept_is_plain_json(ran, tmp_path):
         "clock": "wall",
         "seed": 0,
     }
+
+
+def test_a_generator_that_fails_does_so_before_the_first_trial(ran, tmp_path):
+    def missing(rows, steps, *, seed=0):
+        raise ModuleNotFoundError("Digits need sklearn")
+
+    last = Problem("broken", missing, "steps")
+    with pytest.raises(ModuleNotFoundError, match="Digits need sklearn"):
+        run_grid(grid(problems=(*PAIR, last)), tmp_path / "out")
+    assert not ran
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_real_trial_is_run_and_watched(tmp_path):

@@ -158,6 +158,19 @@ def test_rows_of_a_reservoir_may_be_walked_in_parts(monkeypatch):
     np.testing.assert_allclose(parts, whole, rtol=1e-7, atol=1e-9)
 
 
+def test_a_penalty_that_is_too_small_grows():
+    # three rows cannot tell 22 features apart
+    rows = adding(3, 12, form="halves", seed=1)
+    learner = ReservoirLearner(Reservoir(2, 20, seed=0), 1, penalty=0.0, batch=3)
+    learner.learn(rows)
+    np.testing.assert_allclose(learner.answer(rows)[-1], rows.targets[-1], atol=1e-3)
+    assert learner.readout.penalty > 0
+    # with more of them, none is needed
+    learner.learn(adding(100, 12, form="halves", seed=2))
+    learner.answer(rows)
+    assert learner.readout.penalty == 0
+
+
 def test_a_reservoir_learns_classes_and_bits_as_numbers():
     for rows in (memorisation(32, 3, seed=1), anbn(30, 3, seed=1)):
         reservoir = Reservoir(rows.inputs.shape[2], 200, spectral_radius=0.99, seed=0)

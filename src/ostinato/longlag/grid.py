@@ -111,7 +111,10 @@ def run_grid(
     Raises:
         GridError: the folder holds trials and `resume` is not set, they had another budget or seed,
             or a file in it cannot be read.
+        MissingExtraError: a problem needs a library that is missing. Like all that a generator
+            raises, it is raised before the first trial.
     """
+    _try_generators(grid)
     kept = None if out is None else _Kept(Path(out), grid, resume)
     outcomes: list[Outcome] = []
     failed: set[tuple[str, str]] = set()
@@ -129,6 +132,13 @@ def run_grid(
         if not outcome.solved:
             failed.add((problem.name, remedy.name))
     return outcomes
+
+
+def _try_generators(grid: Grid) -> None:
+    """Make a row of each problem: what cannot be made fails now, not after hours."""
+    for problem in grid.problems:
+        for lag in problem.lags(grid.lags)[:1]:
+            problem.rows(1, lag, [grid.seed])
 
 
 class _Kept:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ostinato.data.problems import Examples
 from ostinato.data.problems.examples import one_hot
 from ostinato.longlag.network import Network, Tensors
+from ostinato.reservoirs.equations import SingularRidgeError
 from ostinato.reservoirs.layer import Reservoir
 from ostinato.reservoirs.readouts import Ridge
 from ostinato.training.clipping import Clipper
@@ -152,7 +153,7 @@ class ReservoirLearner:
     Args:
         reservoir: one layer; the readout sees its states and the inputs.
         outputs: O.
-        penalty: of the ridge.
+        penalty: of the ridge; more where the features are combinations of others.
         batch: rows of an update.
     """
 
@@ -162,6 +163,7 @@ class ReservoirLearner:
     def __init__(self, reservoir: Reservoir, outputs: int, *, penalty: float, batch: int) -> None:
         self.reservoir, self.batch = reservoir, batch
         self.readout = Ridge(penalty)
+        self._penalty = penalty
         cell = reservoir.units[0]
         like = torch.empty(0, dtype=torch.float64)
         self.readout.begin(cell.input_size + cell.hidden_size, outputs, like)
@@ -178,11 +180,19 @@ class ReservoirLearner:
     @torch.no_grad()
     def answer(self, rows: Examples) -> Scores:
         if not self._found:
-            self.readout.end()
+            self._solve(self._penalty)
             self._found = True
         found = [self.readout(self._features(rows.inputs[:, p])) for p in self._parts(rows)]
         answer: Scores = torch.cat(found, dim=1).numpy()
         return answer
+
+    def _solve(self, penalty: float) -> None:
+        """Find the readout, with a larger penalty where this one is too small."""
+        self.readout.penalty = penalty
+        try:
+            self.readout.end()
+        except SingularRidgeError:
+            self._solve(max(10 * penalty, 1e-12))
 
     def _parts(self, rows: Examples) -> list[slice]:
         """Rows that are walked at a time, so that their states fit in memory."""
