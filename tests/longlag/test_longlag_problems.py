@@ -8,7 +8,7 @@ from ostinato.longlag import PROBLEMS
 from ostinato.longlag.names import chosen
 from ostinato.longlag.problems import Problem
 
-# what the issue of long lags is about: none may go missing
+# none may go missing
 NAMES = [
     "adding",
     "adding-halves",
