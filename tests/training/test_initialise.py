@@ -168,7 +168,8 @@ def test_layers_are_chosen_apart():
 def test_a_clockwork_radius_is_that_of_the_weights_it_uses():
     cell = initialise(cells.ClockworkRNN(3, H).double(), "radius", gain=1.1)
     recurrent, _ = cell.gates.weights()
-    assert float(torch.linalg.eigvals(recurrent.detach()).abs().max()) == pytest.approx(1.1, rel=1e-6)
+    radius = float(torch.linalg.eigvals(recurrent.detach()).abs().max())
+    assert radius == pytest.approx(1.1, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from ostinato.cells import resolve
 from ostinato.layers import Recurrent
+from ostinato.layers.clip_gradient import ClipGradient
 from ostinato.tasks.task_settings import StackSettings
+from ostinato.training.initialise import initialise
 
 __all__ = ["Build", "build_cell", "build_stack", "output_size", "select_rows"]
 
@@ -40,7 +42,8 @@ def build_stack(
         initial_state: of the layer, in place of `settings.initial_state`.
 
     Raises:
-        ValueError: the cell cannot be built; see `build_cell`.
+        ValueError: the cell cannot be built, see `build_cell`, or not started as the settings say,
+            see `initialise`.
 
     Example:
         >>> stack = build_stack(StackSettings("gru", num_layers=2), 3, bidirectional=True)
@@ -55,7 +58,7 @@ def build_stack(
         width = directions * _output_size(cells[-1], width, settings.hidden_size)
     start = settings.initial_state if initial_state is None else initial_state
     deep = settings.num_layers > 1
-    return Recurrent(
+    stack = Recurrent(
         cells,
         num_layers=settings.num_layers,
         bidirectional=bidirectional,
@@ -67,8 +70,31 @@ def build_stack(
         zoneout=settings.zoneout,
         weight_drop=settings.weight_drop,
         initial_state=None if isinstance(start, str) and start == "zeros" else start,
+        clip_gradient=_clip_gradient(settings),
         input_size=input_size,
         state_sizes=_state_sizes(cells[0]),
+    )
+    _start(stack, settings)
+    return stack
+
+
+def _clip_gradient(settings: StackSettings) -> ClipGradient | None:
+    limit = settings.clip_gradient
+    return None if limit is None else ClipGradient(limit, by=settings.clip_gradient_by)
+
+
+def _start(stack: Recurrent, settings: StackSettings) -> None:
+    """Start the weights as the settings say; where they say nothing, the cells have done it."""
+    chosen = (settings.initialise, settings.initialise_input, settings.forget_bias, settings.chrono)
+    if all(one is None for one in chosen):
+        return
+    initialise(
+        stack,
+        settings.initialise,
+        input=settings.initialise_input,
+        gain=settings.initialise_gain,
+        forget_bias=settings.forget_bias,
+        chrono=settings.chrono,
     )
 
 

@@ -49,6 +49,16 @@ class StackSettings:
         weight_drop: share of the recurrent weights dropped for a batch.
         residual: each layer adds its input to its output.
         initial_state: what a sequence starts from: "zeros", "ones", "random" or "learned".
+        initialise: start of the recurrent weights, by name ("orthogonal", "identity", "radius",
+            "sparse", "uniform", ...; see `ostinato.initialise`), or, with commas between, one for
+            each layer; None: as the cell starts them.
+        initialise_input: likewise of the input's weights.
+        initialise_gain: of `initialise`: singular values, or the spectral radius.
+        forget_bias: bias of the gates that keep the state; None: as the cell starts it.
+        chrono: longest lag in steps, by which these gates start instead; None: not by lags.
+        clip_gradient: largest norm (or entry, by `clip_gradient_by`) of a state's gradient at each
+            step back through time; None: no limit.
+        clip_gradient_by: "norm" or "value".
     """
 
     cell: str = "lstm"
@@ -62,12 +72,40 @@ class StackSettings:
     weight_drop: float = 0.0
     residual: bool = False
     initial_state: str = "zeros"
+    initialise: str | None = None
+    initialise_input: str | None = None
+    initialise_gain: float = 1.0
+    forget_bias: float | None = None
+    chrono: int | None = None
+    clip_gradient: float | None = None
+    clip_gradient_by: str = "norm"
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "num_layers"):
             check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in _SHARES:
             check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
+        self._check_long_ranges()
+
+    def _check_long_ranges(self) -> None:
+        gain, chrono, clip = self.initialise_gain, self.chrono, self.clip_gradient
+        check(gain >= 0, "initialise_gain", gain, "0 or more")
+        check(
+            gain == 1.0 or self.initialise is not None,
+            "initialise_gain",
+            gain,
+            "1 where initialise names no start",
+        )
+        check(chrono is None or chrono > 2, "chrono", chrono, "above 2 steps, or none")
+        check(
+            chrono is None or self.forget_bias is None,
+            "chrono",
+            chrono,
+            "none where forget_bias sets the same gates",
+        )
+        check(clip is None or clip > 0, "clip_gradient", clip, "above 0, or none")
+        by = self.clip_gradient_by
+        check(by in ("norm", "value"), "clip_gradient_by", by, '"norm" or "value"')
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any, TypeAlias
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from ostinato.layers.sequence import SequenceLayer
 from ostinato.training.clipping import Clipper
 from ostinato.training.config import TrainingConfig
+from ostinato.training.noise import GradientNoise
 from ostinato.training.optimisers import Schedule, build_optimizer
+from ostinato.training.states import map_tensors
+from ostinato.training.vanishing import VanishingPenalty
 
-__all__ = ["SequenceModule"]
+__all__ = ["SequenceModule", "map_tensors"]
 
 # what a recurrent layer returns as its state: a tensor, or tuples of them
 Carried: TypeAlias = Any
@@ -46,13 +51,15 @@ class SequenceModule(LightningModule):
     Attributes:
         training_config: the settings in force; `fit(config=...)` replaces them.
         clipper: counts steps and clipped steps.
+        penalty: on gradients that vanish, where `vanishing_penalty` asks for it; else None.
     """
 
     def __init__(self, config: TrainingConfig | None = None) -> None:
         super().__init__()
         self.training_config = config or TrainingConfig()
-        self.clipper = Clipper(self.training_config.clip, self.training_config.clip_by)
         self.schedule: Schedule | None = None
+        self._watching = ExitStack()
+        self.use_config(self.training_config)
         self._schedule_state: dict[str, Any] | None = None
         self._carried: dict[str, Carried] = {}
 
@@ -60,6 +67,7 @@ class SequenceModule(LightningModule):
         """Train under other settings from now on."""
         self.training_config = config
         self.clipper = Clipper(config.clip, config.clip_by)
+        self.penalty = VanishingPenalty() if config.vanishing_penalty else None
 
     # carried state
 
@@ -93,6 +101,19 @@ class SequenceModule(LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if getattr(batch, "first", False):
             self.forget()
+        self._watching.close()
+        if self.penalty is not None:
+            self._watching.enter_context(self.penalty.watching())
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Send the loss back, with what `vanishing_penalty` adds to it."""
+        self._watching.close()
+        if self.penalty is not None:
+            share = (
+                self.training_config.vanishing_penalty or 0.0
+            ) / self.training_config.accumulate
+            loss = loss + share * self.penalty(loss)
+        loss.backward(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     def on_validation_batch_start(
         self, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -134,7 +155,20 @@ class SequenceModule(LightningModule):
                 f"Trainer(gradient_clip_val={gradient_clip_val}): clipping is a setting of the"
                 " module here. Leave it out and give TrainingConfig(clip=..., clip_by=...)."
             )
-        self.clipper([p for group in optimizer.param_groups for p in group["params"]])
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.clipper(parameters)
+        config = self.training_config
+        if config.gradient_noise:
+            noise = GradientNoise(config.gradient_noise, seed=config.seed)
+            noise(parameters, self.trainer.global_step)
+
+    def take_clipped(self) -> float | None:
+        """Share of the steps through time at which layers have clipped since last asked."""
+        layers = [layer for layer in self.modules() if isinstance(layer, SequenceLayer)]
+        shares = [
+            share for share in (layer.take_clipped() for layer in layers) if share is not None
+        ]
+        return sum(shares) / len(shares) if shares else None
 
     def on_validation_end(self) -> None:
         value = self.trainer.callback_metrics.get(self.training_config.monitor)
@@ -158,13 +192,6 @@ class SequenceModule(LightningModule):
     def record(self, name: str, value: Tensor | float, *, weight: int = 1) -> None:
         """Log the mean of `value` over an epoch (or a validation), each batch with its `weight`."""
         self.log(name, value, on_step=False, on_epoch=True, batch_size=weight, sync_dist=True)
-
-
-def map_tensors(state: Carried, change: Any) -> Carried:
-    """Apply `change` to every tensor of a nest of tuples and lists."""
-    if isinstance(state, (tuple, list)):
-        return tuple(map_tensors(part, change) for part in state)
-    return change(state) if isinstance(state, Tensor) else state
 
 
 def _may_fuse(trainer: Any) -> bool:

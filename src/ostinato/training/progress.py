@@ -15,6 +15,7 @@ _SHOWN = {
     "loss": "loss {:.3f}",
     "grad_norm": "grad {:.2f}",
     "clipped": "clipped {:.0%}",
+    "clipped_in_time": "in time {:.0%}",
     "tokens_per_s": "{:,.0f} tokens/s",
 }
 

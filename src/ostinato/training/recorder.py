@@ -65,12 +65,23 @@ def _read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(text) for text in texts if text.endswith("}")]
 
 
+def _through_time(module: Any) -> dict[str, float]:
+    """What layers and penalties tell of gradients on their way back, where they do."""
+    ask = getattr(module, "take_clipped", None)
+    clipped = None if ask is None else ask()
+    told = {} if clipped is None else {"clipped_in_time": clipped}
+    last = getattr(getattr(module, "penalty", None), "last", None)
+    return told if last is None else {**told, "vanishing_penalty": float(last)}
+
+
 class Recorder(Callback):
     """Writes a line every `log_every` steps and after each validation.
 
     A training line holds step, epoch, loss (mean since the line before), grad_norm, clipped (share
     of steps since then), lr, tokens (in all), tokens_per_s, seconds (in all). A validation line
-    holds step, epoch, seconds and everything that the validation logged.
+    holds step, epoch, seconds and everything that the validation logged. Where layers clip the
+    gradient of their states, clipped_in_time is the share of cut steps since the line before, and
+    vanishing_penalty is that penalty at the last step, where it is on.
 
     Args:
         config: log_every; max_steps and max_time, at which it ends the training.
@@ -173,6 +184,7 @@ class Recorder(Callback):
         if clipper is not None and clipper.norm is not None:
             line["grad_norm"] = float(clipper.norm)
             line["clipped"] = clipper.take_share()
+        line |= _through_time(module)
         self._losses, self._fresh, self._mark = [], 0, seconds
         self._put(line)
 

@@ -35,7 +35,9 @@ class DataSettings:
             when to stop; 0: all is trained on, and the last weights are kept.
         most_apart: characters that these two parts have at most, each, however long the text is.
         batch_size: B, streams side by side.
-        chunk_length: T, steps that gradients go back.
+        chunk_length: T, steps between two updates, which gradients go back.
+        reach: steps that gradients go back in all, into the chunks before, too; None: those of the
+            chunk. What is before the chunk is walked once more for that.
         shuffle: each epoch starts at another place of the text.
     """
 
@@ -51,6 +53,7 @@ class DataSettings:
     most_apart: int = 1_000_000
     batch_size: int = 32
     chunk_length: int = 64
+    reach: int | None = None
     shuffle: bool = True
 
     def __post_init__(self) -> None:
@@ -64,6 +67,12 @@ class DataSettings:
         )
         for name in ("most_apart", "batch_size", "chunk_length"):
             check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        check(
+            self.reach is None or self.reach >= self.chunk_length,
+            "reach",
+            self.reach,
+            f"chunk_length ({self.chunk_length}) or more, or none",
+        )
         for name in ("lower", "split"):
             check(
                 self.tokens == "words" or getattr(self, name) == getattr(type(self), name),

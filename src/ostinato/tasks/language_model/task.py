@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from ostinato.data.parts import split_documents
 from ostinato.data.streams import IGNORED, Chunk, Corpus, encode_documents
 from ostinato.data.text import Source, TextError, read_documents
@@ -19,6 +21,7 @@ from ostinato.tasks.stack import Build
 from ostinato.tasks.task import Plan, Prepared, Task, evaluating
 from ostinato.tasks.tracing import Question
 from ostinato.training import sequence_loss
+from ostinato.training.truncated import reach_back
 
 __all__ = ["LanguageModel"]
 
@@ -79,12 +82,26 @@ class LanguageModel(Task):
         return prepare(cls, plan, source)
 
     def training_step(self, batch: Chunk, batch_idx: int) -> dict[str, Any]:
-        outputs, state = self.network.outputs(batch.inputs, self.carried, reset=batch.reset)
-        self.carry(state)
+        outputs = self._walked(batch)
         dropped = self.network.dropped(outputs)
         loss = sequence_loss(self.network.scores(dropped), batch.targets)
         loss = loss + self.network.penalty(outputs, dropped)
         return {"loss": loss, "tokens": batch.targets.numel()}
+
+    def _walked(self, batch: Chunk) -> Tensor:
+        """What the top layer says at the chunk's steps; the state is carried on."""
+        reach = self.settings.data.reach
+        if reach is None:
+            outputs, state = self.network.outputs(batch.inputs, self.carried, reset=batch.reset)
+        else:
+            outputs, state = reach_back(
+                lambda parts, state: self.network.outputs(parts[0], state, reset=parts[1]),
+                (batch.inputs, batch.reset),
+                self.carried,
+                k2=reach,
+            )
+        self.carry(state)
+        return outputs
 
     def validation_step(self, batch: Chunk, batch_idx: int) -> None:
         scores, state = self.network(batch.inputs, self.carried, reset=batch.reset)
