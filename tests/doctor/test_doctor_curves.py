@@ -106,7 +106,7 @@ def test_a_classifier_that_knows_its_rows_by_heart_is_found(make, ill, well):
     # labels that have nothing to do with the rows
     shuffled = [(x, answers[(7 * k + k // 3) % 60]) for k, (x, _) in enumerate(rows)]
     learned = {
-        "max_steps": 300,
+        "max_steps": 120,
         "epochs": 200,
         "lr": 0.03,
         "hidden_size": 24,

@@ -32,11 +32,15 @@ class History:
         """(step, loss of training); not all need be numbers."""
         return [(int(line["step"]), float(line["loss"])) for line in self.training]
 
+    @property
+    def sign(self) -> float:
+        """What the monitored value is multiplied by, so that less is better."""
+        return 1.0 if self.mode == "min" else -1.0
+
     def monitored(self) -> list[tuple[int, float]]:
-        """(step, monitored value), with the sign that makes less better."""
-        sign = 1.0 if self.mode == "min" else -1.0
+        """(step, monitored value)."""
         return [
-            (int(line["step"]), sign * float(line[self.monitor]))
+            (int(line["step"]), float(line[self.monitor]))
             for line in self.validation
             if self.monitor in line
         ]

@@ -36,25 +36,24 @@ _SCORES = {
 def still_falling(patient: Patient) -> Finding | None:
     """A loss that falls to the very end."""
     history = patient.history
-    values = history.monitored()
-    name = history.monitor
+    values, name, sign = history.monitored(), history.monitor, history.sign
     if len(values) < 4:
-        values, name = _smoothed(history.losses()), "loss"
+        values, name, sign = _smoothed(history.losses()), "loss", 1.0
     values = [(step, value) for step, value in values if math.isfinite(value)]
     if len(values) < 4:
         raise NotThere("fewer than 4 validations, and too few losses, were recorded")
     first, last = values[0][1], values[-1][1]
     quarter = values[-1 - max(len(values) // 4, 1)][1]
-    gained = first - last
-    still = (quarter - last) / gained if gained > 0 else 0.0
-    if still <= _STILL or last > min(value for _, value in values):
+    gained = sign * (first - last)
+    still = sign * (quarter - last) / gained if gained > 0 else 0.0
+    if still <= _STILL or sign * last > min(sign * value for _, value in values):
         return None
     return Finding(
         "still_falling",
         Severity.WARNING,
         "The training ended too early",
-        f"{name} was best at the very end: {abs(first):.4g} at step {values[0][0]:,}, "
-        f"{abs(quarter):.4g} a quarter before the end, {abs(last):.4g} at step {values[-1][0]:,}. "
+        f"{name} was best at the very end: {first:.4g} at step {values[0][0]:,}, "
+        f"{quarter:.4g} a quarter before the end, {last:.4g} at step {values[-1][0]:,}. "
         f"The last quarter brought {still:.0%} of all that was gained.",
         patient.remedy("Train twice as long.", **_longer(patient)),
         {"share": still, "first": first, "last": last, "steps": values[-1][0]},
