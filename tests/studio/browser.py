@@ -1,6 +1,7 @@
 """A headless Chromium, driven through the DevTools protocol: what a person would do with a page."""
 
 import base64
+import contextlib
 import json
 import re
 import shutil
@@ -8,6 +9,8 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+
+from websockets.sync.client import connect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # of a machine that other work shares
@@ -19,35 +22,59 @@ def find_browser():
     return next((found for found in map(shutil.which, NAMES) if found), None)
 
 
+@contextlib.contextmanager
+def _program(home):
+    options = [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--hide-scrollbars",
+        "--remote-debugging-port=0",
+        f"--user-data-dir={home}",
+    ]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([find_browser(), *options, "about:blank"], **quiet) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
 class Browser:
     """One page of one browser. `problems` collects what its console complained of."""
 
-    def __init__(self):
-        self._home = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        options = [
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--no-first-run",
-            "--hide-scrollbars",
-            "--remote-debugging-port=0",
-            f"--user-data-dir={self._home.name}",
-        ]
-        self._process = subprocess.Popen(
-            [find_browser(), *options, "about:blank"],
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-        self.problems = []
-        self._number = 0
-        self._connect(self._address())
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.call(f"{domain}.enable")
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            # the browser may still be writing there when it is told to end
+            self._home = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+            )
+            stack.enter_context(_program(self._home))
+            self.problems = []
+            self._number, self._session = 0, None
+            self._socket = stack.enter_context(
+                connect(self._address(), max_size=None, open_timeout=PATIENCE, compression=None)
+            )
+            target = self.call("Target.createTarget", url="about:blank")["targetId"]
+            attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+            self._session = attached["sessionId"]
+            for domain in ("Page", "Runtime", "Log", "Network"):
+                self.call(f"{domain}.enable")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error):
+        self._stack.close()
 
     def _address(self):
         # the browser writes its port, and the path of its socket, into its folder
-        told = Path(self._home.name) / "DevToolsActivePort"
+        told = self._home / "DevToolsActivePort"
         limit = time.monotonic() + PATIENCE
         while time.monotonic() < limit:
             lines = told.read_text().splitlines() if told.exists() else []
@@ -55,15 +82,6 @@ class Browser:
                 return f"ws://127.0.0.1:{lines[0]}{lines[1]}"
             time.sleep(0.1)
         raise TimeoutError("the browser did not start")
-
-    def _connect(self, address):
-        from websockets.sync.client import connect
-
-        self._session = None
-        self._socket = connect(address, max_size=None, open_timeout=PATIENCE, compression=None)
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
-        self._session = attached["sessionId"]
 
     def call(self, method, **parameters):
         self._number += 1
@@ -172,13 +190,3 @@ class Browser:
         """The hosts from which anything of the page was loaded."""
         names = self.run("performance.getEntriesByType('resource').map((entry) => entry.name)")
         return {re.sub(r"^(\w+://[^/]*).*", r"\1", name) for name in names}
-
-    def close(self):
-        self._socket.close()
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._home.cleanup()

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import time
@@ -93,6 +94,9 @@ def test_settings_that_differ_are_found_also_where_one_run_has_none():
     b = Learning("b", settings={"model.cell": "gru", "data.lower": True, "data.split": "blanks"})
     assert differing([a, b]) == {"data.lower": [False, True], "data.split": [None, "blanks"]}
     assert differing([a]) == {} == differing([])
+    # what another task does not have is no difference
+    c = dataclasses.replace(b, task="tagger")
+    assert differing([a, c]) == {"data.lower": [False, True]}
 
 
 RUN = Learning(

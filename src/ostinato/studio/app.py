@@ -79,11 +79,13 @@ def studio_app(library: Library, *, names: Iterable[str] | None = LOOPBACK) -> S
     def explain(request: Request, error: Exception) -> Response:
         return _explained(pages, request, error)
 
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, names=names)],
         exception_handlers=dict.fromkeys(kinds, explain),
     )
+    app.state.library = library
+    return app
 
 
 Endpoint = Callable[[Request], Awaitable[Response]]

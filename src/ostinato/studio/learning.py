@@ -226,6 +226,8 @@ def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, An
 def differing(runs: Sequence[Learning]) -> dict[str, list[Any]]:
     """The settings in which runs differ: for each its value in every run, None where it has none.
 
+    Of runs of several tasks, only settings that all of them have are compared.
+
     Example:
         >>> a = Learning("a", settings={"model.cell": "gru", "data.lower": False})
         >>> b = Learning("b", settings={"model.cell": "lstm", "data.lower": False})
@@ -233,6 +235,8 @@ def differing(runs: Sequence[Learning]) -> dict[str, list[Any]]:
         {'model.cell': ['gru', 'lstm']}
     """
     runs = [run for run in runs if run.settings]
-    names = dict.fromkeys(name for run in runs for name in run.settings)
+    names = list(dict.fromkeys(name for run in runs for name in run.settings))
+    if len({run.task for run in runs}) > 1:
+        names = [name for name in names if all(name in run.settings for run in runs)]
     rows = {name: [run.settings.get(name) for run in runs] for name in names}
     return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}

@@ -12,6 +12,13 @@ from numpy.typing import NDArray
 from ostinato.studio.asked import Asked
 from ostinato.studio.figures import curves_figure, heat_figure, measures_of
 from ostinato.studio.holding import Hold
+from ostinato.studio.inside import (
+    flow_figure,
+    flow_rows,
+    look_inside,
+    saturation_figure,
+    saturation_rows,
+)
 from ostinato.studio.learning import Learning, Progress, differing
 from ostinato.studio.library import Library, Loaded
 from ostinato.studio.reading import Choice, Kept, Reading, Told, choose, read, view
@@ -125,7 +132,27 @@ class Questions:
 
     def inside(self, key: str, asked: Asked) -> Answer:
         """How gradients flow back through a text, and how far gates are at their ends."""
-        raise NotImplementedError
+        loaded = self.library.load(key)
+        made = self._reading(loaded, asked).material
+        flow, ends = look_inside(made)
+        sections = [
+            {
+                "title": f"How gradients of the last {made.question} flow back",
+                "figure": flow_figure(flow),
+                "heads": ["state", "factor a step", "in words"],
+                "rows": flow_rows(flow),
+            }
+        ]
+        if ends is not None:
+            sections.append(
+                {
+                    "title": "How often gates are at their ends",
+                    "figure": saturation_figure(ends),
+                    "heads": ["gate", "near its smallest", "near its largest", "stuck units"],
+                    "rows": saturation_rows(ends),
+                }
+            )
+        return {"sections": sections, "tokens": len(made.tokens), "cut": made.cut}
 
     # writing
 

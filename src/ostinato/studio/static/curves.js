@@ -6,6 +6,7 @@ const EVERY = 2000;
 const controls = document.getElementById("controls");
 const table = document.querySelector("#runs tbody");
 let stamp = "";
+let asked = 0;
 
 function wishes() {
   const fields = new URLSearchParams({
@@ -72,7 +73,10 @@ function report(runs) {
 }
 
 async function renew() {
+  const mine = ++asked;
   const told = await get(`/api/curves?${wishes()}`);
+  // an answer to an earlier question may come later
+  if (mine !== asked) return;
   complain(null);
   if (told.stamp === stamp && !told.figure) return;
   stamp = told.stamp;

@@ -11,6 +11,9 @@ if (ask) {
   let reading = null;
   let unit = null;
   let playing = null;
+  let asked = 0;
+  // a heat map was asked for, and overtaken by another question
+  let redraw = false;
 
   // what is looked at
 
@@ -78,7 +81,7 @@ if (ask) {
   };
 
   const address = () => {
-    const fields = new URLSearchParams({ text: ask.text.value });
+    const fields = new URLSearchParams({ text: reading.text });
     for (const [name, value] of Object.entries(here())) fields.set(name, value);
     history.replaceState(null, "", `?${fields}`);
   };
@@ -99,14 +102,20 @@ if (ask) {
 
   async function showUnit(figure) {
     const wanted = here();
-    unit = await post(`${root}/view`, { text: reading.text, ...wanted, figure });
+    const mine = ++asked;
+    redraw ||= figure;
+    const told = await post(`${root}/view`, { text: reading.text, ...wanted, figure: redraw });
+    // an answer to an earlier question may come later
+    if (mine !== asked) return;
+    redraw = false;
+    unit = told;
     complain(null);
     look.unit.max = unit.units - 1;
     showText();
     showTable();
     showStep();
     address();
-    if (figure) {
+    if (unit.figure) {
       lively(unit.lively);
       const heat = unit.figure.data[0];
       heat.customdata = heat.y.map(() => reading.tokens);
@@ -125,9 +134,12 @@ if (ask) {
   async function readText() {
     stop();
     say("Reading ...");
+    const mine = ++asked;
+    const text = ask.text.value;
     try {
-      const told = await post(`${root}/read`, { text: ask.text.value });
-      reading = { ...told, text: ask.text.value };
+      const told = await post(`${root}/read`, { text });
+      if (mine !== asked) return;
+      reading = { ...told, text };
       const before = new URLSearchParams(location.search);
       choices(before.has("layer") ? Object.fromEntries([...before].map(([k, v]) =>
         [k, k === "name" ? v : Number(v)])) : told.chosen);

@@ -1,0 +1,116 @@
+"""What goes on inside while a text is read: gradients on their way back, gates at their ends."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ostinato.inspect.gradient_flow import Flow, GradientFlow, gradient_flow
+from ostinato.inspect.pictures import COLOURS
+from ostinato.inspect.saturation import Saturation, Saturations, saturation
+from ostinato.inspect.trace import trace
+from ostinato.studio.figures import Figure
+from ostinato.studio.material import Material
+
+__all__ = ["flow_figure", "flow_rows", "look_inside", "saturation_figure", "saturation_rows"]
+
+
+def look_inside(made: Material) -> tuple[GradientFlow, Saturations | None]:
+    """Trace a text with the gradients of its last answer.
+
+    Returns:
+        How gradients flow, and how far gates are at their ends; None where nothing has ends.
+
+    Raises:
+        ValueError: the network has no recurrent layer.
+    """
+    found = trace(
+        made.module,
+        *made.inputs,
+        only=("state", "gate", "value"),
+        layers=made.layers,
+        rows=[0],
+        training=False,
+        gradients=made.loss,
+    )
+    bounded = any(part.function in ("sigmoid", "tanh") for part in found.parts)
+    return gradient_flow(found), saturation(found) if bounded else None
+
+
+def flow_figure(flow: GradientFlow) -> Figure:
+    """The size of the gradient against how many steps it has come back, a line a state.
+
+    Example:
+        >>> import numpy as np
+        >>> told = Flow("0", 0, "h", np.array([2.0, 0.0]), np.zeros((2, 1)), 0.0)
+        >>> flow_figure(GradientFlow((told,)))["data"][0]["y"]
+        [2.0, None]
+    """
+    data = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": list(range(len(one.norms))),
+            # of nothing there is no logarithm
+            "y": [float(v) if v > 0 and math.isfinite(v) else None for v in one.norms],
+            "name": _title(one),
+            "line": {"color": COLOURS[k % len(COLOURS)], "width": 2},
+        }
+        for k, one in enumerate(flow.flows)
+    ]
+    layout = {
+        "height": 360,
+        "xaxis": {"title": {"text": "steps back from the last"}},
+        "yaxis": {"title": {"text": "size of d loss / d state"}, "type": "log", "automargin": True},
+        "legend": {"orientation": "h", "y": 1.15},
+    }
+    return {"data": data, "layout": layout}
+
+
+def saturation_figure(found: Saturations) -> Figure:
+    """How often each unit of each gate is near its smallest and near its largest value."""
+    data = [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": one.low.tolist(),
+            "y": one.high.tolist(),
+            "text": [f"unit {unit}" for unit in one.units.tolist()],
+            "hovertemplate": "%{text}: low %{x:.0%}, high %{y:.0%}<extra>%{fullData.name}</extra>",
+            "name": _title(one),
+            "marker": {"color": COLOURS[k % len(COLOURS)], "size": 7, "opacity": 0.7},
+        }
+        for k, one in enumerate(found.gates)
+    ]
+    share = {"tickformat": ".0%", "range": [-0.03, 1.03]}
+    layout = {
+        "height": 400,
+        "xaxis": {**share, "title": {"text": "share of steps near the smallest value"}},
+        "yaxis": {**share, "title": {"text": "near the largest"}, "automargin": True},
+        "legend": {"orientation": "h", "y": 1.15},
+    }
+    return {"data": data, "layout": layout}
+
+
+def flow_rows(flow: GradientFlow) -> list[list[Any]]:
+    """A row a state: its name, the factor a step, and what that means."""
+    return [[_title(one), _shown(one.rate), one.words()] for one in flow.flows]
+
+
+def saturation_rows(found: Saturations) -> list[list[Any]]:
+    """A row a gate: its name, shares of steps at either end, units that never leave one."""
+    return [
+        [_title(one), f"{one.low.mean():.0%}", f"{one.high.mean():.0%}", f"{len(one.stuck())}"]
+        for one in found.gates
+    ]
+
+
+def _title(one: Flow | Saturation) -> str:
+    name = one.state if isinstance(one, Flow) else one.name
+    # its number in the stack that walks over the text
+    number = one.layer.rpartition(".")[2]
+    return f"layer {number}, {name}" + (" from the end" if one.direction else "")
+
+
+def _shown(rate: float) -> str:
+    return f"{rate:.3f}" if math.isfinite(rate) else "-"

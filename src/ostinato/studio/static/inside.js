@@ -1,0 +1,43 @@
+// Gradient flow and saturation of a text.
+import { complain, element, post, say } from "./ask.js";
+import { draw } from "./plots.js";
+
+const ask = document.getElementById("ask");
+
+async function look() {
+  const place = document.getElementById("found");
+  complain(null);
+  say("Reading, and following the gradients back ...");
+  try {
+    const told = await post(`/api/runs/${ask.dataset.run}/inside`, { text: ask.text.value });
+    const figures = told.sections.map((section, k) => show(section, k));
+    place.replaceChildren(...figures.map(([part]) => part));
+    for (const [, plot, figure] of figures) await draw(plot, figure);
+    say(`${told.tokens.toLocaleString("en")} tokens read. ${told.cut}`);
+    history.replaceState(null, "", `?${new URLSearchParams({ text: ask.text.value })}`);
+  } catch (error) {
+    say("");
+    place.replaceChildren();
+    complain(error);
+  }
+}
+
+function show(section, k) {
+  const heads = section.heads.map((head) => element("th", { scope: "col" }, head));
+  const rows = section.rows.map(([name, ...values]) =>
+    element("tr", {}, element("th", { scope: "row" }, name),
+      ...values.map((value) => element("td", { className: "wrapped" }, value))));
+  const plot = element("div", { className: "plot", role: "img", "aria-label": `${section.title}; the table below says it in words` });
+  const table = element("table", {}, element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows));
+  const scroll = element("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": section.title }, table);
+  const title = element("h2", { id: `section${k}` }, section.title);
+  return [element("section", { "aria-labelledby": `section${k}` }, title, plot, scroll), plot, section.figure];
+}
+
+if (ask) {
+  ask.addEventListener("submit", (event) => {
+    event.preventDefault();
+    look();
+  });
+  look();
+}
