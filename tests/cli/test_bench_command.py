@@ -25,7 +25,8 @@ def test_table_says_what_is_solved_at_which_lag(capsys):
     heads = "problem remedy lag solved error loss updates seconds"
     assert heads.split() in [line.split() for line in lines]
     assert "8 trials of at most 60 s: up to 8.0 min" in found.err
-    assert "Next: ostinato bench memory --problems anbn --remedies sgd --lags 2" in found.err
+    again = "--problems anbn --remedies sgd --lags 2 --budget 600 "
+    assert f"Next: ostinato bench memory {again}" in found.err
 
 
 def test_results_are_kept_written_and_drawn(tmp_path, capsys):

@@ -188,15 +188,16 @@ def _show(table: Table, grid: Grid, json_file: Path | None, plot: Path | None) -
     for path in (json_file, plot):
         if path is not None and str(path) != "-":
             say_beside(f"Wrote {path}")
-    _say_after(table)
+    _say_after(table, grid)
 
 
-def _say_after(table: Table) -> None:
+def _say_after(table: Table, grid: Grid) -> None:
     unsolved = [one for one in table.outcomes if not one.solved]
     if unsolved:
         one = unsolved[0]
         again = f"ostinato bench memory --problems {one.problem} --remedies {one.remedy}"
-        say_next(f"{again} --lags {one.lag} --budget 300", why="whether more time solves it")
+        longer = f"--lags {one.lag} --budget {10 * grid.budget.seconds:g}"
+        say_next(f"{again} {longer}", why="whether more time solves it")
 
 
 def _list() -> None:
