@@ -190,7 +190,7 @@ _ALL = (
         "momentum",
         "Elman, 15 connections a unit, radius 1.1, centred; Nesterov 0.9, then 0.995; clipped",
         "Sutskever, Martens, Dahl, Hinton (2013), table 4 and section 4.2, with one rate, 10^-4, "
-        "of the four that they try for each problem",
+        "of the four that they try for each problem; clipping is kept from the remedy before",
         _momentum,
     ),
     Remedy(
@@ -203,7 +203,8 @@ _ALL = (
     Remedy(
         "esn",
         "echo state network: 500 units, radius 0.99, inputs 0.1, ridge 1e-8",
-        "Lukosevicius (2012): radius near 1 and small inputs where long, linear memory is asked",
+        'Lukosevicius (2012), "A practical guide to applying echo state networks": a large radius '
+        "where long memory is asked, small inputs where units are to stay linear",
         _reservoir,
     ),
     Remedy(
