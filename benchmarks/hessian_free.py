@@ -22,7 +22,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,10 @@ PROBLEMS: dict[str, Callable[..., Examples]] = {
     "adding": adding,
     "temporal-order": temporal_order,
     "memorisation": memorisation,
+}
+# what differs from the defaults of `Settings`
+_CHOSEN: dict[str, dict[str, Any]] = {
+    "memorisation": {"damping": 0.1, "structural": 1.0, "iterations": 300},
 }
 # every row there is: two to the fifth
 _PATTERNS = 32
@@ -289,6 +293,9 @@ def _rows(settings: Settings, out: Path, resume: bool) -> Iterator[Row]:
     yield Row(_SECTION, "SGD", case, figure=100 * sgd["wrong"], note=note, **goal)
 
 
+_NAMES = [field.name for field in fields(Settings)]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train, and print what was reached."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])  # type: ignore[union-attr]
@@ -300,9 +307,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, value in asdict(Settings("adding")).items():
         if name != "problem":
             kind = float if value is None else type(value)
-            parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=value)
+            flag = f"--{name.replace('_', '-')}"
+            parser.add_argument(flag, type=kind, default=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
-    chosen = {name: getattr(given, name) for name in asdict(Settings("adding"))}
+    chosen = dict(_CHOSEN.get(given.problem, {}))
+    chosen |= {name: value for name, value in vars(given).items() if name in _NAMES}
     if given.quick:
         chosen |= {"steps": 10, "hidden": 8, "gradient_rows": 40, "curvature_rows": 20}
         chosen |= {"iterations": 5, "most": 2, "held_out": 20, "test": 20}

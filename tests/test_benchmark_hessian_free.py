@@ -91,6 +91,17 @@ def test_the_rows_of_the_curvature_are_none_of_the_gradients(script, tiny):
     assert not torch.equal(outputs[0], outputs[1])
 
 
+def test_what_is_asked_for_goes_before_what_was_chosen(script, tmp_path):
+    told = {}
+    for given in ([], ["--structural", "0.25"]):
+        arguments = ["--quick", "--problem", "memorisation", "--out", str(tmp_path), *given]
+        assert script.main(arguments) == 0
+        told[len(given)] = json.loads((tmp_path / "settings.json").read_text())
+    assert [settings["structural"] for settings in told.values()] == [1.0, 0.25]
+    assert [settings["damping"] for settings in told.values()] == [0.1, 0.1]
+    assert told[0]["most"] == 2
+
+
 def test_descent_gets_the_seconds_it_is_given(script, tiny):
     found = script.plain_sgd(tiny, 0.2)
     assert found["steps"] >= 1
