@@ -7,8 +7,10 @@ import random
 import numpy as np
 import polars as pl
 import pytest
+import typer
 
 import ostinato
+from ostinato.cli.app import app
 from ostinato.doctor import Severity, doctor
 from ostinato.tasks.classifier.task import Classifier
 from ostinato.tasks.forecaster.task import Forecaster
@@ -147,6 +149,9 @@ def check_ill(name, severity, subject, data=None, **options):
     assert finding.remedy.text
     assert finding.figures
     json.dumps(report.to_dict())
+    if finding.remedy.command.startswith("ostinato "):
+        known = typer.main.get_command(app).commands
+        assert finding.remedy.command.split()[1] in known
     settings = getattr(subject, "settings", None)
     if settings is None and not hasattr(subject, "parameters"):
         settings = ostinato.load(subject).settings

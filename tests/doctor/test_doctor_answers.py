@@ -15,8 +15,18 @@ def test_one_answer_to_everything_is_found(task, healthy, ill, well):
     found = ill("one_answer", "severe", model, data)
     assert found.figures["share"] == 1
     assert found.figures["right"] < 0.7
-    expected = {"model.class_weights": "balanced"} if task == "classifier" else None
-    assert expected is None or found.remedy.settings == expected
+    assert found.remedy.settings == {"training.lr": model.settings.training.lr / 3}
+
+
+def test_a_frequent_label_that_is_always_said_is_to_weigh_less(make, ill):
+    rows = [(x, "up" if k % 4 else "down") for k, (x, _) in enumerate(make["tracks"](100))]
+    model = make["fit_labels"](rows)
+    with torch.no_grad():
+        model.network.members[0].readout.bias[1] = 1000.0
+    found = ill("one_answer", "severe", model, rows)
+    assert found.remedy.settings == {"model.class_weights": "balanced"}
+    model.settings = model.settings.changed(class_weights="balanced")
+    assert "training.lr" in ill("one_answer", "severe", model, rows).remedy.settings
 
 
 def test_one_answer_is_right_where_nearly_all_have_it(make, well):

@@ -21,7 +21,7 @@ def test_a_run_alone_is_looked_over(files, capsys):
     assert command(["doctor", str(folder), "--skip", "warmup"]) == 0
     told = capsys.readouterr()
     assert "tagger, lstm, 1 layer of 8 units" in told.out
-    assert "there are no data" in told.out
+    assert "no data were given" in told.out
     assert f"ostinato doctor {folder} DATA" in told.err
 
 

@@ -59,6 +59,28 @@ def test_without_validations_the_training_loss_is_looked_at(healthy, run, ill, w
     well("still_falling", run(model, level))
 
 
+@pytest.mark.parametrize("task", ["language_model", "tagger", "classifier", "forecaster"])
+def test_a_loss_that_does_not_fall_is_found(task, healthy, run, ill, well):
+    model, _ = healthy(task)
+    still = [{"step": k, "loss": 2 + 0.02 * (-1) ** k} for k in range(20)]
+    usual = type(model.settings)().training.lr
+    low = run(model, still, settings={"lr": usual / 100})
+    assert ill("not_learning", "severe", low).remedy.settings == {"training.lr": usual}
+    high = run(model, still, settings={"lr": usual * 100})
+    assert ill("not_learning", "severe", high).remedy.settings == {"training.lr": usual}
+    even = run(model, still, settings={"lr": usual})
+    assert ill("not_learning", "severe", even).remedy.settings == {"training.max_steps": 8}
+    falling = [{"step": k, "loss": 2 - 0.05 * k} for k in range(20)]
+    well("not_learning", run(model, falling))
+
+
+def test_what_was_learned_before_the_first_line_counts(healthy, run, well):
+    model, _ = healthy("forecaster")
+    still = [{"step": k, "loss": 2.0} for k in range(20)]
+    guesses = {"copy last": 1.0}
+    well("not_learning", run(model, still, held_out={"mse": 0.2}, baselines=guesses))
+
+
 SCORES = [
     (
         "language_model",

@@ -1,5 +1,7 @@
 import json
 import random
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -178,3 +180,15 @@ def test_a_run_whose_weights_are_cut_short_is_told(healthy, run, monkeypatch):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match="cut short"):
         doctor(folder)
+
+
+def test_the_page_names_each_check():
+    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
+    assert sorted(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == sorted(CHECKS)
+
+
+def test_each_check_says_what_it_looks_for():
+    assert all(check.looks_for and check.examine.__doc__ for check in CHECKS.values())
+    assert all(name == check.name for name, check in CHECKS.items())
+    with pytest.raises(ValueError, match="no task 'poet'"):
+        ostinato.doctor.checks.registry.check("verses", "poet")

@@ -51,6 +51,13 @@ def test_a_limit_that_cuts_most_steps_is_found(task, healthy, run, ill, well):
     assert found.remedy.settings == {"training.clip": 8.0}
 
 
+def test_a_limit_that_cuts_off_little_is_but_noted(healthy, run, ill):
+    model, _ = healthy("tagger")
+    some = lines(falling(), grad_norm=[1.5] * 20, clipped=[0.9] * 20)
+    found = ill("clip_rate", "note", run(model, some, settings={"clip": 1.0}))
+    assert found.remedy.settings == {"training.clip": 1.5}
+
+
 def test_the_start_of_a_training_may_be_clipped(healthy, run, well):
     model, _ = healthy("tagger")
     clipped = [1.0, 1.0] + [0.4] * 18

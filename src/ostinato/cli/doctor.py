@@ -116,10 +116,12 @@ def _progress(count: int, quiet: bool) -> Iterator[Callable[[str], object] | Non
 
     columns = (MofNCompleteColumn(), BarColumn(bar_width=20), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=count, completed=-1)
+        task = bar.add_task("", total=count)
+        begun: list[str] = []
 
         def watch(name: str) -> None:
-            bar.update(task, description=name.replace("_", " "), advance=1)
+            bar.update(task, description=name.replace("_", " "), completed=len(begun))
+            begun.append(name)
 
         yield watch
 

@@ -9,10 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
 
 from ostinato.layers.sequence import SequenceLayer
-from ostinato.layers.wrapper import Wrapper
 
 __all__ = ["LayerCall", "layers_of", "tensors_of", "watched"]
 
@@ -75,7 +73,7 @@ def layers_of(module: nn.Module) -> dict[str, nn.Module]:
 
 
 def _is_recurrent(part: nn.Module) -> bool:
-    return isinstance(part, (SequenceLayer, Wrapper, nn.RNN, nn.LSTM, nn.GRU))
+    return isinstance(part, (SequenceLayer, nn.RNN, nn.LSTM, nn.GRU))
 
 
 def watched(module: nn.Module, run: Callable[[], Any]) -> tuple[Any, list[LayerCall]]:
@@ -111,8 +109,8 @@ def _note(
     if not inputs and first in keywords:
         inputs = (keywords.pop(first),)
     y = result[0] if isinstance(result, tuple) else result
-    plain = isinstance(inputs[0], Tensor) and isinstance(y, Tensor)
-    if plain and not isinstance(inputs[0], PackedSequence) and y.dim() == 3 and y.numel():
+    whole = inputs and isinstance(inputs[0], Tensor) and isinstance(y, Tensor)
+    if whole and y.dim() == 3 and y.numel():
         calls.append(LayerCall(name, layer, inputs, keywords, y))
 
 

@@ -69,7 +69,7 @@ class Patient:
     @property
     def batches(self) -> Sequence[Any]:
         """Some batches of what is trained on."""
-        raise NotThere("there are no data: give them, too")
+        raise NotThere("no data were given")
 
     @property
     def held(self) -> Sequence[Any]:

@@ -101,7 +101,7 @@ class TaskPatient(Patient):
     def data(self) -> Prepared:
         """The data, as `fit` prepares them, with the vocabularies of the model."""
         if self._data is None:
-            raise NotThere("there are no data: give them, too")
+            raise NotThere("no data were given")
         if self.unreadable is not None:
             raise NotThere("the model cannot read the data: see unknown")
         return _prepared(self.model, self._data)

@@ -14,6 +14,8 @@ __all__ = ["copies_last", "one_answer"]
 
 # share of the answers that are the same, and of the right ones that may be so at most
 _SAME, _MOST = 0.95, 0.8
+# times as frequent as it were if all labels were alike
+_FREQUENT = 1.1
 # how far forecasts are from the last value, over how far the outcomes are
 _NEAR = 0.05
 # errors this near to those of the last value, or above, say the same
@@ -38,7 +40,10 @@ def one_answer(patient: Patient) -> Finding | None:
     if share < _SAME or truly > _MOST:
         return None
     name = names[label]
-    balanced = patient.task == "classifier" and patient.settings.model.class_weights == "equal"
+    model = patient.settings.model
+    equal = getattr(model, "class_weights", None) == "equal"
+    # a label that is not frequent is not said for being so
+    balanced = equal and truly > _FREQUENT / len(names)
     settings = (
         {"class_weights": "balanced"} if balanced else {"lr": patient.settings.training.lr / 3}
     )

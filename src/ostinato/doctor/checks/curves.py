@@ -13,14 +13,15 @@ from ostinato.doctor.findings import Finding, NotThere, Remedy, Severity
 from ostinato.doctor.patient import Patient
 from ostinato.tasks.registry import TASKS
 
-__all__ = ["baseline", "gap", "still_falling"]
+__all__ = ["baseline", "gap", "not_learning", "still_falling"]
 
 _LOOKED_INTO = ("language_model", "tagger", "classifier", "forecaster")
 # share of all that was gained that the last quarter still gained
-_STILL = 0.05
+_STILL = 0.1
 # held-out error over training error
 _GAP = 1.3
 _LEVEL = 0.02
+_FEWEST_LINES = 8
 
 # task -> score, the guess that looks at nothing, sign
 _SCORES = {
@@ -60,13 +61,33 @@ def still_falling(patient: Patient) -> Finding | None:
     )
 
 
+@check("a training loss that does not fall", *TASKS)
+def not_learning(patient: Patient) -> Finding | None:
+    """A training that has changed nothing."""
+    losses = [loss for _, loss in patient.history.losses() if math.isfinite(loss)]
+    if len(losses) < _FEWEST_LINES:
+        raise NotThere(f"fewer than {_FEWEST_LINES} losses were recorded")
+    first, last = losses[0], statistics.fmean(losses[-(len(losses) // 4) :])
+    if last < first - _LEVEL * abs(first) or _is_above_guesses(patient):
+        return None
+    return Finding(
+        "not_learning",
+        Severity.SEVERE,
+        "The training loss does not fall",
+        f"It was {first:.4g} in the first of {len(losses)} lines, and {last:.4g} in the last "
+        f"quarter of them. lr was {patient.settings.training.lr:g}.",
+        _learn(patient),
+        {"first": first, "last": last, "lines": len(losses)},
+    )
+
+
 @check("a model no better than a simple guess", *_SCORES)
 def baseline(patient: Patient) -> Finding | None:
     """A held-out score at the level of simple guesses."""
     found = _standing(patient)
-    value, naive, guesses, sign = found.value, found.naive, found.guesses, found.sign
+    value, guesses, sign = found.value, found.guesses, found.sign
     best = min(guesses, key=lambda name: sign * guesses[name])
-    at_level = naive is not None and sign * (value - naive[1]) > -_LEVEL * abs(naive[1])
+    at_level = _at_level(found)
     beaten = sign * (value - guesses[best]) >= 0
     if not at_level and not beaten:
         return None
@@ -126,6 +147,25 @@ class _Standing:
     naive: tuple[str, float] | None
     # 1 where less is better
     sign: int
+
+
+def _at_level(found: _Standing) -> bool:
+    """Whether a score is that of a guess that looks at nothing, or worse."""
+    if found.naive is None:
+        return False
+    guess = found.naive[1]
+    return found.sign * (found.value - guess) > -_LEVEL * abs(guess)
+
+
+def _is_above_guesses(patient: Patient) -> bool:
+    """Whether it is known that something was learned, if only before the first line."""
+    if patient.task not in _SCORES:
+        return False
+    try:
+        found = _standing(patient)
+    except NotThere:
+        return False
+    return found.naive is not None and not _at_level(found)
 
 
 def _standing(patient: Patient) -> _Standing:

@@ -74,30 +74,24 @@ def duplicates(patient: Patient) -> Finding | None:
     ward: Any = patient
     if ward.unseen is None:
         raise NotThere("there are no data beside the training part")
-    seen: set[Any]
-    if patient.task == "language_model":
-        seen, new, what = _passages(ward)
-    else:
-        seen = set(_rows(ward, ward.trained_on.train))
-        new, what = list(_rows(ward, ward.unseen)), "rows"
-    if not new:
+    twice, count, what = _passages(ward) if patient.task == "language_model" else _same_rows(ward)
+    if not count:
         raise NotThere("no row could be compared")
-    twice = sum(row in seen for row in new)
-    share = twice / len(new)
+    share = twice / count
     if share <= _MANY_TWICE:
         return None
     return Finding(
         "duplicates",
         Severity.SEVERE if share > _MOST_TWICE else Severity.WARNING,
         "It is judged on what it was trained on",
-        f"{twice:,} of {len(new):,} {what} that were not meant to be trained on ({share:.0%}) "
+        f"{twice:,} of {count:,} {what} that were not meant to be trained on ({share:.0%}) "
         "stand in the training part, too. Scores on them tell nothing of new ones.",
         patient.remedy(
             "Take each only once, or keep like ones in one part, and score the model on a file "
             "that shares none:",
             f"ostinato eval {ward.folder or 'RUN'} FILE",
         ),
-        {"twice": twice, "rows": len(new), "share": share},
+        {"twice": twice, "rows": count, "share": share},
     )
 
 
@@ -218,13 +212,20 @@ def _lengths(part: Any) -> NDArray[np.int64]:
     return found
 
 
-def _passages(ward: Any) -> tuple[set[int], list[Any], str]:
-    """Fingerprints of all passages that were trained on, and of those of the other part."""
+def _same_rows(ward: Any) -> tuple[int, int, str]:
+    """How many rows beyond the training part stand in it, too, and how many there are."""
+    seen = set(_rows(ward, ward.trained_on.train))
+    new = [row in seen for row in _rows(ward, ward.unseen)]
+    return sum(new), len(new), "rows"
+
+
+def _passages(ward: Any) -> tuple[int, int, str]:
+    """The same of passages of a text, by their fingerprints."""
     tokenizer = ward.model.tokenizer
     size = _PASSAGE[tokenizer.kind]
     seen = _fingerprints(ward.trained_on.train.corpus.tokens[:_TOKENS], size)
     new = _fingerprints(ward.unseen.corpus.tokens[:_TOKENS], size)[::size]
-    return set(seen.tolist()), new.tolist(), f"passages of {size} {tokenizer.kind}"
+    return int(np.isin(new, seen).sum()), len(new), f"passages of {size} {tokenizer.kind}"
 
 
 def _fingerprints(tokens: Sequence[int], size: int) -> NDArray[np.uint64]:

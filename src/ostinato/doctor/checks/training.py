@@ -16,6 +16,8 @@ __all__ = ["clip_rate", "gradient_spikes", "loss_spikes", "metrics", "unfinished
 
 # share of the steps that are clipped, above which the limit sets the length of every step
 _MOST_CLIPPED = 0.5
+# the usual gradient over the limit, from which it is cut to a small part
+_FAR = 3.0
 # largest gradient norm over the median, without a limit
 _SPIKE = 20.0
 # a jump of the loss in units of its usual changes, and as a share of all that was gained
@@ -83,18 +85,19 @@ def clip_rate(patient: Patient) -> Finding | None:
     share = statistics.fmean(shares)
     if share <= _MOST_CLIPPED:
         return None
+    middle = statistics.median(norms)
     limit = _rounded(_quantile(norms, 0.9))
     if training.clip_by == "value" or limit <= training.clip:
         limit = training.clip * 4
     return Finding(
         "clip_rate",
-        Severity.WARNING,
+        Severity.WARNING if middle > _FAR * training.clip else Severity.NOTE,
         "Most steps are clipped",
         f"{share:.0%} of the steps after the first tenth were cut to clip={training.clip:g}: it "
         f"sets the length of most steps. Half of the recorded gradient norms are above "
-        f"{statistics.median(norms):.3g}, a tenth above {_quantile(norms, 0.9):.3g}.",
+        f"{middle:.3g}, a tenth above {_quantile(norms, 0.9):.3g}.",
         patient.remedy("Cut only what is out of the ordinary.", clip=limit),
-        {"share": share, "median_norm": statistics.median(norms), "clip": training.clip},
+        {"share": share, "median_norm": middle, "clip": training.clip},
     )
 
 

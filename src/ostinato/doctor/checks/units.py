@@ -23,7 +23,7 @@ _STILL = 1e-4
 _MANY_DEAD, _MOST_DEAD = 0.1, 0.5
 # how near to an end counts as at it, as a share of the range
 _END = 0.01
-_MANY_AT_END, _MOST_AT_END = 0.6, 0.95
+_MANY_AT_END, _MOST_AT_END = 0.8, 0.95
 _FEWEST = 32
 _LARGE, _SMALL = 10.0, 1e-3
 # functions with two ends
