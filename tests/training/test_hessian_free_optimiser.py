@@ -292,6 +292,20 @@ def test_a_solution_after_which_the_objective_rose_is_no_start_for_the_next():
     assert "solution" in optimizer.state[net.readout.weight]
 
 
+def test_at_the_end_of_what_numbers_can_tell_the_damping_stays():
+    torch.manual_seed(0)
+    net = nn.Linear(4, 1)
+    x, y = torch.randn(50, 4), torch.randn(50, 1)
+    optimizer = HessianFree(net, damping=1e-3, decay=0)
+    for _ in range(8):
+        optimizer.step(lambda: (net(x), SquaredError(y)))
+    assert "rounding" in optimizer.report.refused
+    kept, damping = weights(net), optimizer.param_groups[0]["damping"]
+    optimizer.step(lambda: (net(x), SquaredError(y)))
+    assert optimizer.param_groups[0]["damping"] == damping
+    assert same(weights(net), kept)
+
+
 def test_an_error_in_a_closure_leaves_the_parameters():
     net = Net()
     optimizer = HessianFree(net)

@@ -49,8 +49,8 @@ class HessianFree(torch.optim.Optimizer):
     damping; Martens and Sutskever (2012), doi:10.1007/978-3-642-35289-8_27. What differs: the
     squared gradients of the preconditioner are those of single predictions, estimated by passes
     with random signs; the fall that q foretells is that on the batch of the curvature, by its own
-    gradient; a step that is refused raises lambda; a solution after which the objective rose is no
-    start for the next.
+    gradient; a step that is refused raises lambda, unless all that it could gain is lost in
+    rounding; a solution after which the objective rose is no start for the next.
 
     Args:
         module: its parameters that require a gradient are optimised; closures call it.
@@ -196,6 +196,11 @@ class HessianFree(torch.optim.Optimizer):
         step = self._choose(matrix, small, solution, start, report)
         if not math.isfinite(report.curvature_after):
             return _refused(report, "the objective is not finite after any iterate"), start
+        if _unresolved(report, step):
+            # no damping makes that better
+            report.refused = "the fall that is foretold is lost in the rounding of the objective"
+            report.damping_after = report.damping
+            return report, start
         return self._shorten(batch, gradient, start, step, report)
 
     def _matrix(self, small: Batch, probe: Tensor) -> Curvature:
@@ -315,6 +320,11 @@ def _refused(report: Report, why: str) -> Report:
     report.refused = why
     report.damping_after = report.damping / DROP
     return report
+
+
+def _unresolved(report: Report, step: Tensor) -> bool:
+    smallest = torch.finfo(step.dtype).eps * abs(report.curvature_objective)
+    return abs(report.foretold) <= smallest
 
 
 def _check(holds: bool, name: str, value: object, need: str) -> None:
