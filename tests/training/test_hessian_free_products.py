@@ -170,6 +170,26 @@ def test_the_kernels_give_the_explicit_matrix_without_a_warning(kind, loss, dtyp
     )
 
 
+@pytest.mark.parametrize("engine", ["eager", "llvm"])
+def test_rows_of_different_lengths_and_a_learned_first_state(engine):
+    torch.manual_seed(0)
+    cell = ostinato.cells.Elman(I, H)
+    layer = ostinato.Recurrent(cell, initial_state="learned").double()
+    x = torch.randn(T, B, I, dtype=torch.float64)
+    lengths = torch.tensor([5, 2, 4])
+    loss = SquaredError(torch.randn(T, B, H, dtype=torch.float64), rows=B)
+    with ostinato.engine(engine), warnings.catch_warnings():
+        warnings.simplefilter("error", EngineWarning)
+        space, product = curvature(layer, lambda: (layer(x, lengths=lengths)[0], loss))
+        found = matrix_of(product, space.read().numel(), x.dtype)
+    weights = {name: p.detach() for name, p in space.named.items()}
+    jacobian = jacrev(lambda w: functional_call(layer, w, (x, None, lengths))[0])(weights)
+    j = torch.cat([d.flatten(3) for d in jacobian.values()], -1).flatten(0, -2)
+    # what is past the end of a row does not move
+    assert j.unflatten(0, (T, B, H))[2:, 1].abs().max() == 0
+    torch.testing.assert_close(found, j.T @ j / B, rtol=1e-9, atol=1e-12)
+
+
 def test_chunks_make_the_matrix_of_the_whole_batch():
     net, x, _ = problem("elman", squared)
     targets = torch.randn(T, B, O, dtype=x.dtype)
