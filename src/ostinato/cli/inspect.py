@@ -43,7 +43,7 @@ def inspect(
         typer.Option(
             "--name",
             help="Values to show: names such as c or f.pre, or kinds: state, gate, pre, value, "
-            "output. May be repeated. \\[default: state and gate]",
+            "output. May be repeated. \\[default: state, gate and value]",
             show_default=False,
         ),
     ] = None,

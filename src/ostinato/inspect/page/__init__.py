@@ -107,7 +107,7 @@ def page_of_model(
         source: what it reads: a text; for a classifier of numbers an array [T, I] or a table's
             name; for a forecaster a table, as `predict` takes it.
         title: of the page.
-        names: names or kinds of values, as `ostinato.trace` takes them; None: states and gates.
+        names: names or kinds of values, as `ostinato.trace` takes them; None: states, gates and values.
         layers: names of modules or layers; None: all.
         units: numbers of units that are shown in any case.
         max_steps: a longer input is cut, with a note.

@@ -57,7 +57,9 @@ def draw(material: Material, network: nn.Module) -> None:
             _equations(material, cell)
         number += int(module.num_layers)
     _add(material, "The network folded", network, kind="folded")
-    _add(material, "Unrolled over 3 steps", network, kind="unrolled")
+    for name in recurrent(network):
+        title = "Unrolled over 3 steps" + (f": {name}" if name else "")
+        _add(material, title, network, kind="unrolled", layer=name)
 
 
 def _add(material: Material, title: str, network: nn.Module, **options: Any) -> None:

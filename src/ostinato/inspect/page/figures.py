@@ -33,7 +33,7 @@ def plane_of(values: Numbers) -> Plane | None:
     Example:
         >>> line = np.outer(np.arange(4.0), [3.0, 4.0]).astype(np.float32)
         >>> plane = plane_of(line)
-        >>> np.abs(plane.points[:, 0]).tolist(), plane.shares[0]
+        >>> np.abs(plane.points[:, 0]).round(6).tolist(), round(plane.shares[0], 6)
         ([7.5, 2.5, 2.5, 7.5], 1.0)
     """
     if len(values) < 3:

@@ -19,7 +19,7 @@ from ostinato.layers.sequence import SequenceLayer
 __all__ = ["KINDS", "Wishes", "add_spectrum", "cut", "fill", "traced", "width_of"]
 
 # what is shown when nobody says otherwise
-KINDS = ("state", "gate")
+KINDS = ("state", "gate", "value")
 
 # widths of all states of a cell up to which three steps, or one, are looked at
 _WIDE, _WIDEST = 600, 1500
@@ -30,7 +30,7 @@ class Wishes:
     """What a page is to show.
 
     Attributes:
-        names: names or kinds of values, as `ostinato.trace` takes them; None: states and gates.
+        names: names or kinds of values, as `ostinato.trace` takes them; None: states, gates and values.
         layers: names of modules or layers; None: all.
         max_steps: how many steps are shown at most.
         top: how many choices are kept of each answer.
@@ -99,7 +99,8 @@ def fill(material: Material, found: Trace) -> None:
     limits = {(s.layer, s.direction, s.name): s for s in _limits(found)}
     for part in found.parts:
         steps = lengths[part.layer]
-        if not steps:
+        # what a layer did when it was called again, from another start, has a name with a number
+        if not steps or "#" in part.layer:
             continue
         values = np.asarray(part.values[:steps, 0], dtype=np.float32)
         if part.kind == "attention":

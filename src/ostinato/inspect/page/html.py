@@ -16,10 +16,14 @@ __all__ = ["to_html"]
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
+# lines of an answer that are shown at once
+_LINES = 6
+
+
 def to_html(material: Material, data: dict[str, Any], notes: Sequence[str]) -> str:
     """Write the page as one file."""
     sections = [
-        ("text", "The text, coloured by one unit", _text()),
+        ("text", "What was read, coloured by one unit", _text()),
         *([("answers", material.question, _answers())] if material.answers else []),
         ("heat", "States and gates over the steps", _heat()),
         ("marks", "Mark a span, and find where the same units are on", _marks()),
@@ -76,9 +80,16 @@ def _section(key: str, title: str, inner: str) -> str:
     )
 
 
-def _lines(name: str, lines: Iterable[str]) -> str:
-    told = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return f'<ul class="{name}">{told}</ul>' if told else ""
+def _lines(name: str, lines: Sequence[str]) -> str:
+    """A list; a long one is folded after its first lines."""
+    items = [f"<li>{escape(line)}</li>" for line in lines]
+    if not items:
+        return ""
+    told = f'<ul class="{name}">{"".join(items[:_LINES])}</ul>'
+    if len(items) > _LINES:
+        rest = f'<ul class="{name}">{"".join(items[_LINES:])}</ul>'
+        told += f"<details><summary>{len(items) - _LINES} more</summary>{rest}</details>"
+    return told
 
 
 def _noted(notes: Sequence[str]) -> str:

@@ -185,18 +185,18 @@ def _translator(model: Any, text: str, wishes: Wishes) -> Material:
 
     found = traced(model.network, wishes_now, call=ask)
     one = told[0]
-    if len(one.source) > wishes.max_steps:
+    if len(one.source_pieces) > wishes.max_steps:
         raise PageError(
-            f"inspect: the line has {len(one.source):,} pieces, more than the {wishes.max_steps:,} "
-            "that are shown. Give a shorter one, or --max-steps."
+            f"inspect: the line has {len(one.source_pieces):,} pieces, more than the "
+            f"{wishes.max_steps:,} that are shown. Give a shorter one, or --max-steps."
         )
-    written = (*one.pieces, "<end>")
-    material.axes.append(Axis("pieces read", tuple(one.source), " ", ("encoder",)))
+    written = (*one.pieces, one.source_pieces[-1])
+    material.axes.append(Axis("pieces read", one.source_pieces, " ", ("encoder",)))
     material.axes.append(Axis("pieces written", written, " ", ("decoder",)))
     if one.weights is not None:
         weights = np.asarray(one.weights, dtype=np.float32)
         shape = weights.shape
-        read = tuple(one.source)[: shape[1]]
+        read = one.source_pieces[: shape[1]]
         material.attention.append(Attention("attention", weights, tuple(one.pieces), read))
     fill(material, found)
     if one.weights is not None:
@@ -210,23 +210,25 @@ def _translator(model: Any, text: str, wishes: Wishes) -> Material:
 
 def _forecaster(model: Any, source: Any, wishes: Wishes) -> Material:
     material = Material("", "forecaster", "What comes?", [], [])
-    told: list[Any] = []
-
-    def ask() -> None:
-        told.append(model.predict(source))
-
-    wishes_now = Wishes(wishes.names, wishes.layers, wishes.max_steps, wishes.top, False)
-    found = traced(model.network, wishes_now, call=ask)
-    steps = int(found.lengths[0])
-    if steps > wishes.max_steps:
+    asked = model.question(source)
+    forecast = model.predict(source)
+    labels = tuple(_times(forecast.clock, asked.labels[0]))
+    if len(labels) > wishes.max_steps:
         raise PageError(
-            f"inspect: the model reads {steps:,} rows, more than the {wishes.max_steps:,} that are "
-            "shown. Give --max-steps."
+            f"inspect: the model reads {len(labels):,} rows, more than the {wishes.max_steps:,} "
+            "that are shown. Give --max-steps."
         )
-    labels = tuple(f"{step - steps + 1:+d}" if step < steps - 1 else "now" for step in range(steps))
-    material.axes.append(Axis("rows of the past", labels, " ", (found.layers[0].name,)))
+    material.axes.append(Axis("rows of the past", labels, " ", ("encoder",)))
+    found = traced(model.network, wishes, call=asked.ask, loss=asked.loss)
     fill(material, found)
-    forecast = told[0]
+    width = width_of(model.network)
+    add_spectrum(
+        material, lambda k: spectrum(model, source, steps=k, layers=["network.encoder"]), width
+    )
+    material.notes.append(
+        "Rows after those of the views: states and gates are of the last window whose outcome is "
+        "known, and the loss that is followed back is that of its forecast."
+    )
     spelled = forecast.clock.spell(forecast.times[0])
     for k, target in enumerate(forecast.targets):
         values = forecast.values[0, :, k]
@@ -235,9 +237,13 @@ def _forecaster(model: Any, source: Any, wishes: Wishes) -> Material:
         ]
     if len(forecast.ids) > 1:
         material.notes.append(f"The table has {len(forecast.ids)} series; the first is shown.")
-    if wishes.gradients:
-        material.notes.append("Gradients are not followed: what came is not known yet.")
     return material
+
+
+def _times(clock: Any, labels: Any) -> list[str]:
+    """Times as a person reads them."""
+    spelled: list[str] = clock.spell(np.array([int(label) for label in labels], dtype=np.int64))
+    return spelled
 
 
 READERS: dict[str, Callable[[Any, Any, Wishes], Material]] = {

@@ -214,6 +214,9 @@ class _Recorder:
         wanted = [nudges for *_, nudges in self._walks]
         for _, look in self._looks:
             wanted += [look.contexts, look.weights]
+        if not wanted:
+            # no layer was chosen: the check says which there are
+            return
         found = iter(torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True))
         for stretch, walked, nudged, _ in self._walks:
             adjoints = nudged.apart(next(found))

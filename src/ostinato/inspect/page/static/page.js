@@ -269,8 +269,9 @@
   // spans, and where else
 
   function mark(from, to) {
-    now.from = from === null ? null : Math.max(0, Math.min(from, to));
-    now.to = from === null ? null : Math.min(steps() - 1, Math.max(from, to));
+    const inside = (t) => Math.max(0, Math.min(steps() - 1, Math.round(t) || 0));
+    now.from = from === null ? null : inside(Math.min(from, to));
+    now.to = from === null ? null : inside(Math.max(from, to));
     if (from !== null) { $("from").value = now.from + 1; $("to").value = now.to + 1; }
     findPlaces();
   }
@@ -518,8 +519,10 @@
   $("bounded")?.addEventListener("change", drawSaturation);
   $("matrix")?.addEventListener("change", drawSpectrum);
   for (const id of ["from", "to"]) $(id).addEventListener("change", () => {
-    const from = Number($("from").value) - 1, to = Number($("to").value) - 1;
-    mark(Math.max(0, Math.min(from, steps() - 1)), Math.max(0, Math.min(to, steps() - 1)));
+    const other = id === "from" ? "to" : "from";
+    const early = Number($("from").value) > Number($("to").value);
+    if (early || now.from === null) $(other).value = $(id).value;
+    mark(Number($("from").value) - 1, Number($("to").value) - 1);
   });
   for (const id of ["threshold", "share"]) $(id).addEventListener("input", findPlaces);
   $("unmark").addEventListener("click", () => mark(null, null));
