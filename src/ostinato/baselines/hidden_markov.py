@@ -189,6 +189,7 @@ class HiddenMarkovText:
                     emissionprob_prior=1 + prior,
                     random_state=seed + start,
                     n_features=vocabulary_size,
+                    implementation="scaling",
                 )
                 model.fit(seen)
                 found.append((float(model.score(seen)), model))

@@ -176,7 +176,7 @@ def _scores(found: Comparison) -> Table:
     # the best at the bottom, where the eye ends
     better = found.metric.higher
     rows = sorted(
-        [found.network, *found.guesses],
+        [*reversed(found.guesses), found.network],
         key=lambda one: one.score.value if better else -one.score.value,
     )
     table = Table(
