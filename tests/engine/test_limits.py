@@ -167,6 +167,16 @@ def test_gradients_of_gradients_see_the_limit():
         torch.testing.assert_close(a, b)
 
 
+def test_evaluation_takes_the_short_way():
+    layer = ost.GRU(I, H, clip_gradient=0.1, weight_drop=0.1)
+    x = torch.randn(T, B, I)
+    with torch.no_grad(), ost.engine("auto"):
+        # the first walk reads the cell
+        layer.eval()(x)
+        assert layer._quickly(x, None, False) is not None
+        assert layer.train()._quickly(x, None, False) is None
+
+
 @pytest.mark.parametrize("engine", ["eager", "llvm"])
 def test_forward_mode_sees_no_limit(engine):
     torch.manual_seed(0)

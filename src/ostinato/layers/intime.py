@@ -38,6 +38,11 @@ class Options:
         rates = (self.recurrent_dropout, self.weight_drop, *self.zoneout)
         return not any(rates) and self.clamp is None and self.clip_gradient is None
 
+    @property
+    def only_trains(self) -> bool:
+        """Whether nothing that is asked acts in evaluation."""
+        return not any(self.zoneout) and self.clamp is None
+
 
 class InTime:
     """Walks one cell with its options, and one-hot input, around it.

@@ -232,7 +232,7 @@ def in_time(
     input_sizes: Sequence[int | None],
     clip_gradient: float | ClipGradient | None = None,
 ) -> tuple[InTime, ...]:
-    """The options inside time for each cell of a layer; also sets `layer._plain`."""
+    """The options inside time for each cell of a layer; also says which act when."""
     name = layer._name
     directions = 2 if layer.bidirectional else 1
     sizes = layer._states.sizes
@@ -252,6 +252,7 @@ def in_time(
             f"{name}: clamp is for layer {clamp.layer}, and there are 0..{last}. Name one of them."
         )
     layer._plain = all(one.options.idle for one in made)
+    layer._only_trains = all(one.options.only_trains for one in made)
     return tuple(made)
 
 

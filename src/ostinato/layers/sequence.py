@@ -61,6 +61,7 @@ class SequenceLayer(nn.Module):
     _states: StateForm
     _in_time: tuple[InTime, ...]
     _plain: bool
+    _only_trains: bool
 
     def _cell(self, place: int) -> nn.Module:
         raise NotImplementedError
@@ -373,7 +374,8 @@ class SequenceLayer(nn.Module):
 
     def _simple(self) -> bool:
         """Whether a step is one step of each cell, and nothing else."""
-        return self._plain and not self.residual and not (self.dropout and self.training)
+        plain = self._plain or (self._only_trains and not self.training)
+        return plain and not self.residual and not (self.dropout and self.training)
 
     def _homes(self, place: int) -> Homes | None:
         """For each parameter of a cell, the table that holds it and its name there."""
