@@ -150,6 +150,18 @@ def test_a_model_that_learned_the_rule_has_no_gap(task, healthy, well):
     well("gap", model, data)
 
 
+def test_parts_that_were_given_apart_are_known_again(make):
+    train, dev, last = (make["sentences"](n, seed=k) for k, n in enumerate((60, 20, 30)))
+    model = make["fit_tags"](train, validation=dev, test=last)
+    assert "--validation" in doctor(model, train, only=["gap"]).skipped["gap"]
+    for data, parts in (
+        (train, {"validation": dev, "test": last}),
+        (last, {"train": train, "validation": dev}),
+        (make["sentences"](20, seed=7), {"train": train, "validation": dev, "test": last}),
+    ):
+        assert doctor(model, data, **parts, only=["gap"]).healthy == ("gap",)
+
+
 def test_a_gap_can_be_measured_on_other_data_if_the_trained_are_given(healthy, make):
     model, data = healthy("tagger")
     other = make["sentences"](40, seed=5)

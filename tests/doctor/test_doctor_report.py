@@ -131,6 +131,10 @@ def test_what_cannot_be_used_is_told(healthy, tmp_path):
         doctor(model, lengths=[1])
     with pytest.raises(ValueError, match="train is for tasks"):
         doctor(torch.nn.GRU(2, 3), train=data)
+    with pytest.raises(ValueError, match="validation is for tasks"):
+        doctor(torch.nn.GRU(2, 3), validation=data)
+    with pytest.raises(ValueError, match="shares of the text"):
+        doctor(healthy("language_model")[0], "the cat\n", validation="a dog\n")
     with pytest.raises(ValueError, match="does not exist"):
         doctor(tmp_path / "nothing")
     with pytest.raises(ValueError, match="standard input"):

@@ -44,6 +44,14 @@ def doctor(
             show_default=False,
         ),
     ] = None,
+    validation: Annotated[
+        list[str] | None,
+        typer.Option(help="What fit was given for it. May be repeated.", show_default=False),
+    ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option(help="The same; not needed where DATA are that.", show_default=False),
+    ] = None,
     only: Annotated[
         list[str] | None,
         typer.Option(help="A check to make, and no others. May be repeated.", show_default=False),
@@ -74,7 +82,8 @@ def doctor(
     from ostinato.cli.ask import device_of
 
     model = load_settled(run).to(device_of(device))
-    patient = TaskPatient(model, files or None, train=train or None, folder=run, seed=seed or 0)
+    parts = {"train": train or None, "validation": validation or None, "test": test or None}
+    patient = TaskPatient(model, files or None, **parts, folder=run, seed=seed or 0)
     with _progress(len(checks), as_json) as watch:
         report = examine(patient, checks, watch=watch, told=bool(only))
     following = _following(run, files, report)

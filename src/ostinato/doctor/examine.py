@@ -27,6 +27,8 @@ def doctor(
     data: Any = None,
     *,
     train: Any = None,
+    validation: Any = None,
+    test: Any = None,
     loss: Loss | None = None,
     lengths: Any = None,
     batch_axis: int | None = None,
@@ -46,6 +48,8 @@ def doctor(
             Of a plain module: a batch, (inputs, targets); inputs are a tensor, or a tuple of
             arguments of which the first holds the sequences.
         train: of a task: what it was fitted on, where `data` are others.
+        validation: of a task: what `fit` was given for it, if anything.
+        test: of a task: the same; not needed where `data` are that.
         loss: of a plain module: maps what it returns, and targets, to a number.
         lengths: of a plain module: valid steps of each row, where rows are padded, int64 [B].
         batch_axis: of a plain module: axis of the sequences along which rows lie, 0 or 1; None:
@@ -67,7 +71,9 @@ def doctor(
         (True, 'Rows of a batch influence each other')
     """
     checks = chosen_checks(only, skip)
-    patient = _patient(subject, data, train, loss, lengths, batch_axis, seed)
+    parts = {"train": train, "validation": validation, "test": test}
+    batch = {"loss": loss, "lengths": lengths, "batch_axis": batch_axis}
+    patient = _patient(subject, data, parts, batch, seed)
     return examine(patient, checks, watch=watch, told=bool(only))
 
 
@@ -132,21 +138,21 @@ def chosen_checks(only: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Ch
 def _patient(
     subject: str | Path | Task | nn.Module,
     data: Any,
-    train: Any,
-    loss: Loss | None,
-    lengths: Any,
-    batch_axis: int | None,
+    parts: dict[str, Any],
+    plain: dict[str, Any],
     seed: int,
 ) -> Patient:
-    plain = {"loss": loss, "lengths": lengths, "batch_axis": batch_axis}
     if isinstance(subject, (str, Path, Task)):
         for name, value in plain.items():
             if value is not None:
                 raise ValueError(f"doctor: {name} is for plain modules; a task knows its own.")
         if isinstance(subject, Task):
-            return TaskPatient(subject, data, train=train, seed=seed)
+            return TaskPatient(subject, data, **parts, seed=seed)
         model = load_settled(Path(subject))
-        return TaskPatient(model, data, train=train, folder=Path(subject), seed=seed)
-    if train is not None:
-        raise ValueError("doctor: train is for tasks; of a plain module, a batch is looked at.")
+        return TaskPatient(model, data, **parts, folder=Path(subject), seed=seed)
+    for name, value in parts.items():
+        if value is not None:
+            raise ValueError(
+                f"doctor: {name} is for tasks; of a plain module, a batch is looked at."
+            )
     return PlainPatient(subject, data, **plain, seed=seed)

@@ -29,6 +29,10 @@ __all__ = ["TaskPatient", "load_settled"]
 
 # batches of each part that are looked at, spread over all of it
 _LOOKED_AT = 6
+_OTHERS = (
+    "these are not the data it was trained on: give those (--train), and what fit was given for "
+    "--validation and --test"
+)
 # a run that is being written may be between two files for a moment
 _TRIES, _PAUSE = 5, 0.2
 
@@ -55,6 +59,8 @@ class TaskPatient(Patient):
         model: as it was fitted or loaded.
         data: as its `fit` takes them; None: only weights and history are looked at.
         train: what the model was trained on, where `data` are others, which are then what is new.
+        validation: what `fit` was given for it, if anything.
+        test: the same; not needed where `data` are that.
         folder: of its run.
         seed: of what checks draw.
 
@@ -68,6 +74,8 @@ class TaskPatient(Patient):
         data: Any = None,
         *,
         train: Any = None,
+        validation: Any = None,
+        test: Any = None,
         folder: Path | None = None,
         seed: int = 0,
     ) -> None:
@@ -79,6 +87,7 @@ class TaskPatient(Patient):
         self.hands: Hands = hands_of(model)
         self._data = _kept(data)
         self._train = _kept(train)
+        self._beside = _kept(validation), _kept(test)
         super().__init__(model, self._described(), seed)
 
     # what is known
@@ -104,7 +113,8 @@ class TaskPatient(Patient):
             raise NotThere("no data were given")
         if self.unreadable is not None:
             raise NotThere("the model cannot read the data: see unknown")
-        return _prepared(self.model, self._data)
+        beside = self._beside if self._train is None else (None, None)
+        return _prepared(self.model, self._data, *beside)
 
     @cached_property
     def unreadable(self) -> tuple[int, int, str] | None:
@@ -115,14 +125,21 @@ class TaskPatient(Patient):
     def trained_on(self) -> Prepared | None:
         """What was trained on, as far as it is known."""
         if self._train is not None:
-            found = _prepared(self.model, self._train)
-            if not self._is_known(found):
-                raise ValueError(
-                    "doctor: what was given as the training data is not what the model was trained "
-                    "on (its checksum differs). Give the same files, in the same order."
-                )
-            return found
+            return self._named()
         return self.data if self._is_known(self.data) else None
+
+    def _named(self) -> Prepared:
+        """What was given as the training data, which must be that."""
+        validation, test = self._beside
+        for last in [test] if test is not None else [None, self._data]:
+            found = _prepared(self.model, self._train, validation, last)
+            if self._is_known(found):
+                return found
+        raise ValueError(
+            "doctor: what was given as the training data is not what the model was trained on (its "
+            "checksum differs). Give the same files in the same order, and what fit was given as "
+            "validation and test, too."
+        )
 
     def _is_known(self, data: Prepared) -> bool:
         recorded = self.figures.get("data", {}).get("sha256")
@@ -148,7 +165,7 @@ class TaskPatient(Patient):
     def unseen(self) -> Any:
         """Batches of what the model was not trained on: validation, or other data; or None."""
         if self.trained_on is None:
-            raise NotThere("these are not the data it was trained on: give those by --train")
+            raise NotThere(_OTHERS)
         return self.data.validation if self.same_data else self.data.train
 
     # what it does
@@ -210,14 +227,14 @@ class _Standing:
         return self._model
 
 
-def _prepared(model: Task, data: Any) -> Prepared:
+def _prepared(model: Task, data: Any, validation: Any = None, test: Any = None) -> Prepared:
     task = model.SETTINGS.TASK
     told = {"settings": model.settings.to_dict(), "figures": model.figures}
     run = Run(Path("."), task, told, model.texts())
     plan = _Looking(model.settings, baselines=False, earlier=run)
     prepare: Any = type(model).prepare
     with _kept_draws():
-        found: Prepared = prepare.__func__(_Standing(model), plan, data, None, None)
+        found: Prepared = prepare.__func__(_Standing(model), plan, data, validation, test)
     return found
 
 
