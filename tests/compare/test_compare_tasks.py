@@ -1,6 +1,7 @@
 """Networks whose memory is known, because their weights are laid by hand, compared task by task."""
 
 import math
+import sys
 from functools import cache
 
 import numpy as np
@@ -265,6 +266,19 @@ def test_the_best_guess_of_each_task_is_the_one_that_knows():
     best = scored(tagger, 2).guesses[0]
     assert best.name == "logistic regression on the word and 2 on each side"
     assert best.score.value > 0.9
+
+
+def test_models_whose_library_is_missing_are_left_out_and_said(monkeypatch):
+    for name in ("hmmlearn", "hmmlearn.hmm", "sklearn"):
+        monkeypatch.setitem(sys.modules, name, None)
+    model, rows = tagger(2)
+    found = ost.compare(model, rows, history=False, **QUICK)
+    names = {one.name for one in found.guesses}
+    assert names == {"most frequent tag of each word", "most frequent tag"}
+    assert any(
+        note.startswith("Left out: hidden Markov model") and "ostinato[baselines]" in note
+        for note in found.notes
+    )
 
 
 def test_several_targets_and_series_and_covariates_are_compared():

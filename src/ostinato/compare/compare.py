@@ -47,7 +47,8 @@ def compare(
     Simple models learn from the part that the network was trained on, the validation part chooses
     what they leave open, and all are scored on the part that was held out, in the task's own
     metric. Then the network is asked again with its past cut or shuffled. What is thinned out so
-    that this does not take long is said in the result's notes. Needs the extra `baselines`.
+    that this does not take long is said in the result's notes, and so are models that are left out
+    because the extra `baselines` is not installed.
 
     Args:
         model: a language model, tagger, classifier or forecaster; or its run folder.
@@ -68,7 +69,6 @@ def compare(
     Raises:
         CompareError: (a ValueError) the model is of another task, the data are not what it was
             fitted on, or nothing was held out.
-        MissingExtraError: scikit-learn, statsmodels or hmmlearn is not installed.
 
     Example:
         >>> import ostinato as ost

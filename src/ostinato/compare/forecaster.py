@@ -138,8 +138,8 @@ def forecaster_trial(model: Forecaster, data: Any, asked: Asked) -> Trial:
         confirmed=confirmed,
         notes=notes,
     )
-    for guess in _guesses(model, train, past, asked):
-        _try(trial, guess, train, test, asked)
+    for name, make in _guesses(model, train, past, asked):
+        _try(trial, name, make, train, test, asked)
     if asked.history:
         trial.history = _history(model, test, asked)
     return trial
@@ -147,38 +147,36 @@ def forecaster_trial(model: Forecaster, data: Any, asked: Asked) -> Trial:
 
 def _guesses(
     model: Forecaster, train: list[Track], past: int, asked: Asked
-) -> Iterator[Callable[[], SeriesGuess]]:
+) -> Iterator[tuple[str, Callable[[], SeriesGuess]]]:
     lags, season = min(_LAGS, past), model.context.sizes.season
     rows = asked.most(_FILTERED) or max(map(len, train))
-    yield CopyLast
+    yield "copy last", CopyLast
     if past >= season > 1:
-        yield lambda: SeasonalNaive(season)
-    yield lambda: Autoregression(lags)
+        yield "seasonal naive", lambda: SeasonalNaive(season)
+    yield "autoregression", lambda: Autoregression(lags)
     if train[0].targets.shape[1] > 1:
         # each order has a number for each pair of targets
-        yield lambda: VectorAutoregression(min(lags, 24))
-    yield lambda: PenalisedLags(lags)
-    yield lambda: BoostingOnLags(lags)
-    yield lambda: FeedForwardOnLags(lags)
-    yield lambda: LinearDynamicalSystem(rows=rows)
-    yield lambda: HiddenMarkovSeries(seed=asked.seed)
+        yield "vector autoregression", lambda: VectorAutoregression(min(lags, 24))
+    yield "ridge on lags", lambda: PenalisedLags(lags)
+    yield "gradient boosting on lags", lambda: BoostingOnLags(lags)
+    yield "feed-forward network on lags", lambda: FeedForwardOnLags(lags)
+    yield "linear dynamical system", lambda: LinearDynamicalSystem(rows=rows)
+    yield "hidden Markov model", lambda: HiddenMarkovSeries(seed=asked.seed)
 
 
 def _try(
     trial: Trial,
+    name: str,
     make: Callable[[], SeriesGuess],
     train: list[Track],
     test: _Test,
     asked: Asked,
 ) -> None:
-    horizon = test.reader.shape.horizon
-    guess = make()
-    name = getattr(guess, "name", type(guess).__name__)
-
     def told(fitted: SeriesGuess) -> Floats:
         return test.losses(lambda number: fitted.predict(test.tracks[number], test.origins[number]))
 
-    tried(trial, name, lambda: guess.fit(train, horizon), told, asked)
+    horizon = test.reader.shape.horizon
+    tried(trial, name, lambda: make().fit(train, horizon), told, asked)
 
 
 def _forecasts(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ostinato.compare.bootstrap import draw_again
 from ostinato.compare.history import History
 from ostinato.compare.result import Comparison, Entry, Metric
+from ostinato.extras import MissingExtraError
 
 __all__ = [
     "Asked",
@@ -163,7 +164,7 @@ def tried(
     try:
         model, fitting = _timed(fit)
         losses, scoring = _timed(lambda: ask(model))
-    except ValueError as error:
+    except (ValueError, MissingExtraError) as error:
         trial.notes.append(f"Left out: {name} ({error})")
         return
     told: Any = model
