@@ -91,9 +91,7 @@ def test_the_ladder_ends_below_the_longest_past():
 
 
 def test_plain_values_hold_every_fall():
-    fall = Fall(3, 0.5, Interval(0.1, 0.05, 0.2), True)
+    fall = Fall(3, 0.5, Interval(0.1, 0.05, 0.2))
     told = History(0.4, (fall,), (fall,), None, 7, "word").to_dict()
-    assert told["cut"] == [
-        {"steps": 3, "score": 0.5, "fall": 0.1, "low": 0.05, "high": 0.2, "told": True}
-    ]
+    assert told["cut"] == [{"steps": 3, "score": 0.5, "fall": 0.1, "low": 0.05, "high": 0.2}]
     assert (told["asked"], told["unit"], told["steps_used"]) == (7, "word", None)

@@ -63,7 +63,7 @@ def test_what_is_said_of_the_worth(rivals, said):
 def history(used, ordered, steps=(0, 1, 2, 5, 10), longest=None):
     def falls(fewest):
         told = [k for k in steps if fewest is None or k < fewest]
-        return tuple(Fall(k, 0.0, Interval(1.0, 0.5, 2.0), k in told) for k in steps)
+        return tuple(Fall(k, 0.0, Interval(1.0, 0.5 if k in told else -0.5, 2.0)) for k in steps)
 
     return History(0.0, falls(used), falls(ordered), longest, 100, "word")
 

@@ -15,7 +15,7 @@ hundredth of the largest (with many places, falls are told from chance that nobo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,14 +41,18 @@ class Fall:
     Attributes:
         steps: k.
         score: with the past beyond k steps cut or shuffled, in the metric's own direction.
-        fall: by how much this is worse than with all of the past; above 0 where it is worse.
-        told: the fall is told from chance, also if one thinks of how many falls are looked at.
+        fall: by how much this is worse than with all of the past; above 0 where it is worse. The
+            intervals of all falls hold together with the probability asked for.
     """
 
     steps: int
     score: float
     fall: Interval
-    told: bool
+
+    @property
+    def told(self) -> bool:
+        """Whether the fall is told from chance."""
+        return self.fall.low > 0
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,6 @@ class History:
                         "fall": one.fall.value,
                         "low": one.fall.low,
                         "high": one.fall.high,
-                        "told": one.told,
                     }
                     for one in getattr(self, way)
                 ]
@@ -156,7 +159,7 @@ def trace_history(
         longest: the longest past that any place has; None: there is no bound.
         block: see `draw_again`; 1 where places lie far apart.
         resamples: see `draw_again`.
-        level: see `draw_again`.
+        level: probability with which the intervals of all falls hold together (Bonferroni).
         seed: see `draw_again`.
 
     Raises:
@@ -169,20 +172,15 @@ def trace_history(
     whole = 0.0
     for way in WAYS:
         losses = np.stack([full, *(ask(way, k) for k in tried)])
-        draws = draw_again(
-            losses, weights, block=block, resamples=resamples, level=level, seed=seed
-        )
         # as many falls are looked at, chance has as many chances (Bonferroni)
-        careful = replace(draws, level=1 - (1 - level) / len(tried))
+        careful = 1 - (1 - level) / len(tried)
+        draws = draw_again(
+            losses, weights, block=block, resamples=resamples, level=careful, seed=seed
+        )
         scores = 1 - draws.scores if higher else draws.scores
         whole = float(scores[0])
         found[way] = [
-            Fall(
-                k,
-                float(scores[place]),
-                draws.difference(place, 0),
-                careful.difference(place, 0).low > 0,
-            )
+            Fall(k, float(scores[place]), draws.difference(place, 0))
             for place, k in enumerate(tried, start=1)
         ]
     return History(whole, tuple(found["cut"]), tuple(found["shuffle"]), longest, len(full), unit)

@@ -234,4 +234,5 @@ def _drawn(trial: Trial, block: int, asked: Asked) -> str:
         if block == 1
         else f"of blocks of {block:,} {trial.unit}s in a row"
     )
-    return f"Intervals by {asked.resamples:,} draws {what}, the same for all models."
+    together = "" if trial.history is None else " Those of the falls hold all together."
+    return f"Intervals by {asked.resamples:,} draws {what}, the same for all models.{together}"

@@ -98,22 +98,25 @@ def _draw_scores(axes: Any, told: Mapping[str, Any]) -> None:
 
     models, scale = _models(told), _scale(told)
     edge = _edge(told)
+    near = [one for one in models if edge is None or _within(scale * one["score"], edge, told)]
+    # what is only pointed at stands where the widest interval ends
+    ends = ("score_low", "score_high")[:: 1 if told["higher_is_better"] else -1]
+    wall = scale * (min if told["higher_is_better"] else max)(one[ends[0]] for one in near)
     for place, one in enumerate(models):
         colour, score = _colour(one, told), scale * one["score"]
         digits = f"{score:.{2 if scale > 1 else 4}f}"
-        beyond = edge is not None and (score < edge) == told["higher_is_better"] and score != edge
-        if edge is not None and beyond:
+        if one not in near:
             # so far off that the others would stand on one spot
             mark, name = ("<", f"  {digits}") if told["higher_is_better"] else (">", f"{digits}  ")
-            axes.plot(edge, place, mark, color=colour, ms=7)
+            axes.plot(wall, place, mark, color=colour, ms=7)
             side = "left" if told["higher_is_better"] else "right"
-            axes.annotate(name, (edge, place), va="center", ha=side, fontsize=8)
+            axes.annotate(name, (wall, place), va="center", ha=side, fontsize=8)
             continue
-        ends = (scale * one["score_low"], scale * one["score_high"])
-        axes.plot(ends, (place, place), color=colour, lw=2.5, alpha=0.55, solid_capstyle="butt")
+        span = (scale * one["score_low"], scale * one["score_high"])
+        axes.plot(span, (place, place), color=colour, lw=2.5, alpha=0.55, solid_capstyle="butt")
         axes.plot(score, place, "o", color=colour, ms=6)
         axes.annotate(
-            digits, (ends[1], place), (6, 0), textcoords="offset points", va="center", fontsize=8
+            digits, (span[1], place), (6, 0), textcoords="offset points", va="center", fontsize=8
         )
     axes.set_yticks(range(len(models)), [str(one["name"]) for one in models])
     for label, one in zip(axes.get_yticklabels(), models, strict=True):
@@ -129,6 +132,10 @@ def _draw_scores(axes: Any, told: Mapping[str, Any]) -> None:
         kinds["a state"] = _STATE
     marks = [Line2D([], [], marker="o", ls="", color=c, label=n) for n, c in kinds.items()]
     axes.legend(handles=marks, frameon=False, fontsize=8, loc="best")
+
+
+def _within(score: float, edge: float, told: Mapping[str, Any]) -> bool:
+    return score >= edge if told["higher_is_better"] else score <= edge
 
 
 def _edge(told: Mapping[str, Any]) -> float | None:
@@ -159,7 +166,7 @@ def _draw_history(axes: Any, told: Mapping[str, Any]) -> None:
         )
     if history["steps_used"] in steps:
         used = steps.index(history["steps_used"])
-        axes.axvline(used, color="#444444", lw=0.8, ls=(0, (2, 2)), label="steps used")
+        axes.axvline(used, color="#444444", lw=1.0, ls="-.", label="steps used")
     axes.set_xticks(places, [f"{k:,}" for k in steps])
     axes.set_xlabel(
         f"k, {history['unit']}s of the past that are left ({history['asked']:,} places)"
