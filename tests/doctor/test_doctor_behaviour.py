@@ -183,3 +183,42 @@ def test_dropout_is_no_state(well):
     well("carried_state", net, torch.randn(6, 4, 3))
     assert net.training
     assert net[0].training
+
+
+class Noisy(nn.Module):
+    """Draws something of its own at each call, also in evaluation mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = ostinato.GRU(3, 8)
+
+    def forward(self, x, lengths):
+        return self.rnn(x + 0.1 * torch.randn_like(x), lengths=lengths)
+
+
+def test_noise_is_no_influence(well):
+    x, lengths, _ = padded_batch()
+    batch = ((x.transpose(0, 1), lengths), torch.zeros(7, 5, 8))
+
+    def loss(out, targets):
+        return (out[0] - targets).square().mean()
+
+    for name in ("batch_axis", "padding", "carried_state"):
+        well(name, Noisy(), batch, loss=loss, lengths=lengths, batch_axis=1)
+
+
+def test_a_seed_settles_what_is_drawn():
+    x, lengths, _ = padded_batch()
+    torch.manual_seed(0)
+    net = Noisy()
+    # so large that a finding tells the scale
+    batch = ((500 * x.transpose(0, 1), lengths), None)
+
+    def scale(seed):
+        report = doctor(
+            net, batch, loss=lambda out, _: out[0].mean(), seed=seed, only=["input_scale"]
+        )
+        return report["input_scale"].figures["scale"]["rnn"]
+
+    assert scale(0) == scale(0)
+    assert scale(0) != scale(1)

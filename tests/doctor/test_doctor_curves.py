@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from ostinato.doctor import doctor
@@ -142,6 +143,32 @@ def test_a_classifier_that_knows_its_rows_by_heart_is_found(make, ill, well):
     assert found.remedy.settings == {"model.output_dropout": 0.2}
     model = make["fit_labels"](rows, **{**learned, "max_steps": 2})
     well("gap", model, rows)
+
+
+def test_a_tagger_whose_validation_part_follows_another_rule_has_a_gap(make, ill):
+    rows = make["sentences"](60)
+    other = [[(word, "EVEN" if tag == "ODD" else "ODD") for word, tag in row] for row in rows[:20]]
+    model = make["fit_tags"](rows, validation=other, keep_best=False, max_steps=40, lr=0.02)
+    found = ill("gap", "warning", model, rows, validation=other)
+    assert found.remedy.settings == {"model.output_dropout": 0.5}
+
+
+def test_a_language_model_whose_validation_part_is_another_language_has_a_gap(make, ill):
+    plain = "".join(sorted(set(make["text"](300)))) * 8 + "abcdefgh" * 200
+    learned = {"validation": 0.1, "keep_best": False, "max_steps": 60, "lr": 0.03}
+    learned |= {"output_dropout": 0.5, "shuffle": False}
+    model = make["fit_text"](plain, **learned)
+    found = ill("gap", "warning", model, plain)
+    assert found.remedy.settings == {"model.hidden_size": 6}
+
+
+def test_a_forecaster_whose_series_turns_wild_has_a_gap(make, ill):
+    table = make["series"]()
+    x = table["x"].to_numpy().copy()
+    x[170:] += 20 * np.sign(np.sin(np.arange(70) * 1.7))
+    table = table.with_columns(x=x)
+    model = make["fit_series"](table, validation=50, held_out=0, max_steps=20)
+    ill("gap", "warning", model, table)
 
 
 @pytest.mark.parametrize("task", ["language_model", "tagger", "forecaster"])

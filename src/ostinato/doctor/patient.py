@@ -91,14 +91,22 @@ class Patient:
         """The recurrent layers by name."""
         return layers_of(self.module)
 
-    # what it does, in evaluation mode
+    # what it does: to be called within `still`, and each time under the same draws
 
     def loss(self, batch: Any) -> Tensor:
         """The loss of training on a batch, a scalar."""
-        raise NotImplementedError
+        torch.manual_seed(self.seed)
+        return self._loss(batch)
 
     def outputs(self, batch: Any) -> Tensor:
         """What the network says, with an axis of rows; see `row_axis`."""
+        torch.manual_seed(self.seed)
+        return self._outputs(batch)
+
+    def _loss(self, batch: Any) -> Tensor:
+        raise NotImplementedError
+
+    def _outputs(self, batch: Any) -> Tensor:
         raise NotImplementedError
 
     @property

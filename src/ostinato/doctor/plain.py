@@ -89,7 +89,7 @@ class PlainPatient(Patient):
         )
         super().__init__(module, f"{type(module).__name__}: {told}", seed)
         self._batch = None if data is None else PlainBatch(data)
-        self._loss = loss
+        self._given_loss = loss
         self.lengths = None if lengths is None else torch.as_tensor(lengths)
         self._axis = self._row_axis(batch_axis)
 
@@ -99,16 +99,16 @@ class PlainPatient(Patient):
             raise NotThere("there is no batch: give data=(inputs, targets)")
         return [self._batch]
 
-    def loss(self, batch: PlainBatch) -> Tensor:
-        if self._loss is None:
+    def _loss(self, batch: PlainBatch) -> Tensor:
+        if self._given_loss is None:
             raise NotThere("there is no loss: give loss=, of what the module returns and targets")
-        value = self._loss(self.module(*batch.inputs), batch.targets)
+        value = self._given_loss(self.module(*batch.inputs), batch.targets)
         if not isinstance(value, Tensor) or value.numel() != 1:
             what = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(f"doctor: loss must return one number, got {what}. Take its mean.")
         return value.reshape(())
 
-    def outputs(self, batch: PlainBatch) -> Tensor:
+    def _outputs(self, batch: PlainBatch) -> Tensor:
         found = tensors_of(self.module(*batch.inputs))
         if not found:
             raise NotThere("the module returns no tensor")

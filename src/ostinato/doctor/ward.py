@@ -170,10 +170,10 @@ class TaskPatient(Patient):
 
     # what it does
 
-    def loss(self, batch: Any) -> Tensor:
+    def _loss(self, batch: Any) -> Tensor:
         return self.hands.loss(batch)
 
-    def outputs(self, batch: Any) -> Tensor:
+    def _outputs(self, batch: Any) -> Tensor:
         return self.hands.outputs(batch)
 
     def other_padding(self, batch: Any) -> tuple[Any, float]:

@@ -85,7 +85,7 @@ def saturated_units(patient: Patient) -> Finding | None:
     """
     shares: dict[str, float] = {}
     for seen in _seen(patient):
-        ends = _ends(seen)
+        ends = _ENDS.get(seen.function)
         if ends is not None:
             shares[f"{seen.layer}.{seen.name}".lstrip(".")] = _at_end(seen, ends)
     if not shares:
@@ -167,10 +167,6 @@ def _values(found: Trace, part: Part, module: str) -> _Seen:
     name = ".".join(each for each in (module, part.layer) if each)
     values = part.values[inside].astype(np.float64)
     return _Seen(name, part.name, part.kind, part.function, values)
-
-
-def _ends(seen: _Seen) -> tuple[float, float] | None:
-    return _ENDS.get(seen.function)
 
 
 def _at_end(seen: _Seen, ends: tuple[float, float]) -> float:

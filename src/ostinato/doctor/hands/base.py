@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,10 +13,11 @@ from ostinato.doctor.findings import NotAsked
 __all__ = ["Clue", "Hands"]
 
 
+@dataclass(frozen=True)
 class Clue:
     """A part of the input that tells the answer.
 
-    Args:
+    Attributes:
         where: what it is, e.g. "the column price".
         told: the evidence, in a sentence.
         remedy: what to do.
@@ -24,22 +26,12 @@ class Clue:
         severe: or else it may be in order.
     """
 
-    def __init__(
-        self,
-        where: str,
-        told: str,
-        remedy: str,
-        settings: Mapping[str, Any] | None = None,
-        figures: Mapping[str, Any] | None = None,
-        *,
-        severe: bool = True,
-    ) -> None:
-        self.where = where
-        self.told = told
-        self.remedy = remedy
-        self.settings = dict(settings or {})
-        self.figures = dict(figures or {})
-        self.severe = severe
+    where: str
+    told: str
+    remedy: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    severe: bool = True
 
 
 class Hands:

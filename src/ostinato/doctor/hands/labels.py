@@ -110,7 +110,7 @@ class LabelHands(Hands):
                     f"The mean of {name} over a row alone sorts {len(labels):,} rows into their "
                     f"{kinds} labels, without a mistake.",
                     f"Unless {name} is known before the label is, leave it out.",
-                    {"values": left} if name in self.model.settings.data.values and left else None,
+                    {"values": left} if name in self.model.settings.data.values and left else {},
                     figures={"column": name, "rows": len(labels), "labels": kinds},
                 )
         return None
