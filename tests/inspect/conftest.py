@@ -105,7 +105,7 @@ class Page:
         return [event["params"]["request"]["url"] for event in sent]
 
     def text(self, key):
-        return self.run(f"document.getElementById({json.dumps(key)}).innerText")
+        return self.run(f"document.getElementById({json.dumps(key)}).textContent")
 
     def choose(self, key, value):
         """Set a field, as a person does."""

@@ -11,6 +11,7 @@ import torch
 
 import ostinato as ost
 from ostinato.inspect.page import (
+    Answer,
     Axis,
     Material,
     Page,
@@ -239,10 +240,11 @@ def test_limits_of_bytes_follow_what_made_the_values():
     assert list(base64.b64decode(pack(holes)[0])) == [255, 254, 254]
 
 
-def test_plane_keeps_distances_of_a_walk_in_two_dimensions():
+@pytest.mark.parametrize(("steps", "units"), [(20, 7), (6, 30)])
+def test_plane_keeps_distances_of_a_walk_in_two_dimensions(steps, units):
     rng = np.random.default_rng(1)
-    flat = rng.normal(size=(20, 2))
-    walk = (flat @ np.linalg.qr(rng.normal(size=(7, 7)))[0][:2]).astype(np.float32)
+    flat = rng.normal(size=(steps, 2))
+    walk = (flat @ np.linalg.qr(rng.normal(size=(units, units)))[0][:2]).astype(np.float32)
     plane = plane_of(walk)
     apart = [np.linalg.norm(p[:, None] - p[None], axis=-1) for p in (plane.points, walk)]
     np.testing.assert_allclose(*apart, atol=1e-5)
@@ -270,6 +272,14 @@ def test_page_of_two_thousand_steps_and_512_units_stays_below_five_megabytes():
     page = Page(Material("large", "language model", "", [axis], tracks))
     assert 4_000_000 < len(page.html.encode()) < 5_000_000
     assert "250 of 512 units" in page.notes[0]
+
+
+def test_page_of_many_steps_leaves_room_for_what_else_is_on_it():
+    many = 5000
+    answers = [Answer(tuple((f"choice {k}", 0.1) for k in range(16)))] * many
+    axis = Axis("tokens read", tuple("ab" * (many // 2)))
+    material = Material("large", "language model", "", [axis], [track(many, 600)], answers)
+    assert 4_500_000 < len(Page(material).html.encode()) < 5_000_000
 
 
 # other tasks, and any trace

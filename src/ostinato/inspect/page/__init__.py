@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from ostinato.inspect.page.data import page_data
+from ostinato.inspect.page.data import add_values, page_data
 from ostinato.inspect.page.facts import describe, draw
 from ostinato.inspect.page.gather import Wishes, fill
 from ostinato.inspect.page.html import to_html
@@ -21,6 +21,7 @@ from ostinato.inspect.page.readers import read
 from ostinato.inspect.trace import Trace
 
 __all__ = [
+    "LARGEST",
     "Answer",
     "Attention",
     "Axis",
@@ -34,6 +35,10 @@ __all__ = [
 ]
 
 
+# bytes of a page, if every step is to be shown with one unit at least
+LARGEST = 4_800_000
+
+
 @dataclass(frozen=True)
 class Page:
     """A page, ready to be written.
@@ -41,7 +46,8 @@ class Page:
     Attributes:
         material: what it shows, in full.
         units: numbers of units that are shown in any case.
-        budget: bytes of values on the page; beyond, the units that vary least are left out.
+        budget: bytes of values on the page; beyond, the units that vary least are left out, and so
+            they are where the whole page would be larger than `LARGEST`.
     """
 
     material: Material
@@ -50,9 +56,13 @@ class Page:
 
     @cached_property
     def _made(self) -> tuple[str, tuple[str, ...]]:
-        data, cuts = page_data(self.material, budget=self.budget, wanted=self.units)
-        notes = (*self.material.notes, *cuts)
-        return to_html(self.material, data, notes), notes
+        data, notes = page_data(self.material)
+        notes = [*self.material.notes, *notes]
+        # what else is on the page takes room, too; as base64, three bytes of values are four
+        rest = len(to_html(self.material, data, notes).encode())
+        room = min(self.budget, max(LARGEST - rest, 0) * 3 // 4)
+        notes += add_values(data, self.material, budget=room, wanted=self.units)
+        return to_html(self.material, data, notes), tuple(notes)
 
     @property
     def html(self) -> str:
@@ -107,7 +117,8 @@ def page_of_model(
         source: what it reads: a text; for a classifier of numbers an array [T, I] or a table's
             name; for a forecaster a table, as `predict` takes it.
         title: of the page.
-        names: names or kinds of values, as `ostinato.trace` takes them; None: states, gates and values.
+        names: names or kinds of values, as `ostinato.trace` takes them; None: states, gates and
+            what is made between.
         layers: names of modules or layers; None: all.
         units: numbers of units that are shown in any case.
         max_steps: a longer input is cut, with a note.

@@ -11,23 +11,21 @@ import numpy as np
 from ostinato.inspect.gradient_flow import Flow
 from ostinato.inspect.page.figures import Plane, plane_of
 from ostinato.inspect.page.material import Material, Track
-from ostinato.inspect.page.pack import Packed, pack, packed_tracks
+from ostinato.inspect.page.pack import pack, packed_tracks
 from ostinato.inspect.saturation import Saturation
 
-__all__ = ["as_json", "page_data"]
+__all__ = ["add_values", "as_json", "page_data"]
 
 # attention beyond this many rows or columns is cut on the page
 LOOKS = 120
 
 
-def page_data(
-    material: Material, *, budget: int, wanted: tuple[int, ...] = ()
-) -> tuple[dict[str, Any], list[str]]:
-    """All values of a page, and notes on what had to be left out."""
-    packed, notes = packed_tracks(material.tracks, budget=budget, wanted=wanted)
+def page_data(material: Material) -> tuple[dict[str, Any], list[str]]:
+    """All of a page but the values, for which `add_values` finds room; and notes on what is cut."""
+    notes: list[str] = []
     data = {
         "axes": [vars(axis) for axis in material.axes],
-        "tracks": [_track(t, p) for t, p in zip(material.tracks, packed, strict=True)],
+        "tracks": [_track(track) for track in material.tracks],
         "answers": [
             {
                 "c": [[label, _short(p)] for label, p in one.choices],
@@ -50,6 +48,16 @@ def page_data(
     return data, notes
 
 
+def add_values(
+    data: dict[str, Any], material: Material, *, budget: int, wanted: tuple[int, ...] = ()
+) -> list[str]:
+    """Put the values of all tracks into the page, and say what had to be left out."""
+    packed, notes = packed_tracks(material.tracks, budget=budget, wanted=wanted)
+    for told, one in zip(data["tracks"], packed, strict=True):
+        told |= {"units": one.units, "low": one.low, "high": one.high, "data": one.data}
+    return notes
+
+
 def as_json(data: dict[str, Any]) -> str:
     """As text that can stand inside a script element, whatever it holds."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -58,7 +66,7 @@ def as_json(data: dict[str, Any]) -> str:
     return text
 
 
-def _track(track: Track, packed: Packed) -> dict[str, Any]:
+def _track(track: Track) -> dict[str, Any]:
     state = track.kind in ("state", "output")
     plane = plane_of(track.values) if state else None
     return {
@@ -68,11 +76,7 @@ def _track(track: Track, packed: Packed) -> dict[str, Any]:
         "name": track.name,
         "kind": track.kind,
         "title": track.title,
-        "units": packed.units,
         "width": int(track.values.shape[1]),
-        "low": packed.low,
-        "high": packed.high,
-        "data": packed.data,
         "plane": _plane(plane),
         "flow": _flow(track.flow),
         "saturation": _saturation(track.saturation),

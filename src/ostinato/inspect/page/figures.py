@@ -39,12 +39,15 @@ def plane_of(values: Numbers) -> Plane | None:
     if len(values) < 3:
         return None
     centred = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
-    left, strengths, _ = np.linalg.svd(centred, full_matrices=False)
-    total = float((strengths**2).sum())
-    if not total:
+    # the components of the smaller side give those of the other
+    wide = centred.shape[1] <= len(centred)
+    variances, vectors = np.linalg.eigh(centred.T @ centred if wide else centred @ centred.T)
+    total = float(variances.sum())
+    if total <= 0:
         return None
+    kept = min(2, len(variances))
+    variances, vectors = variances[::-1][:kept].clip(0), vectors[:, ::-1][:, :kept]
     points = np.zeros((len(values), 2))
-    kept = min(2, len(strengths))
-    points[:, :kept] = left[:, :kept] * strengths[:kept]
-    shares = [float(s**2) / total for s in strengths[:2]] + [0.0, 0.0]
+    points[:, :kept] = centred @ vectors if wide else vectors * np.sqrt(variances)
+    shares = [float(one) / total for one in variances] + [0.0, 0.0]
     return Plane(points, (shares[0], shares[1]))

@@ -30,7 +30,8 @@ class Wishes:
     """What a page is to show.
 
     Attributes:
-        names: names or kinds of values, as `ostinato.trace` takes them; None: states, gates and values.
+        names: names or kinds of values, as `ostinato.trace` takes them; None: states, gates and
+            what is made between.
         layers: names of modules or layers; None: all.
         max_steps: how many steps are shown at most.
         top: how many choices are kept of each answer.

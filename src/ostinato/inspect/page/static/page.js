@@ -54,7 +54,11 @@
     if (one.spreads) return one.spreads;
     const width = one.units.length, data = raw(one), count = data.length / width;
     const sums = new Float64Array(width), squares = new Float64Array(width);
-    for (let k = 0; k < data.length; k++) { sums[k % width] += data[k]; squares[k % width] += data[k] ** 2; }
+    for (let k = 0, u = 0; k < data.length; k++) {
+      sums[u] += data[k];
+      squares[u] += data[k] * data[k];
+      if (++u === width) u = 0;
+    }
     one.spreads = Array.from(sums, (sum, u) => squares[u] / count - (sum / count) ** 2);
     return one.spreads;
   };
@@ -88,7 +92,6 @@
     spans.forEach((span, t) => {
       const v = value(one, t, now.unit);
       span.style.background = tint(share(one, v) / far);
-      span.title = `step ${t + 1}: ${number(v)}`;
     });
     const legend = $("legend");
     const bar = make("i", "", { "aria-hidden": "true" });
@@ -103,7 +106,8 @@
   function tellStep() {
     const one = track(), label = seen(axis().labels[now.step]);
     const v = value(one, now.step, now.unit);
-    spans.forEach((span, t) => span.classList.toggle("here", t === now.step));
+    document.querySelector(".tokens .here")?.classList.remove("here");
+    spans[now.step].classList.add("here");
     $("step").value = now.step;
     $("step").setAttribute("aria-valuetext", `step ${now.step + 1} of ${steps()}: ${label}`);
     let words = `Step ${now.step + 1} of ${steps()}, “${label}”: ${one.title}, unit ${one.units[now.unit]} is ${number(v)}.`;
@@ -280,7 +284,7 @@
     const one = track(), limit = Number($("threshold").value) / 100;
     const size = Math.max(Math.abs(one.low), Math.abs(one.high));
     $("threshold-told").textContent = number(limit * size);
-    spans.forEach((span) => span.classList.remove("mark", "match"));
+    for (const span of document.querySelectorAll(".tokens .mark, .tokens .match")) span.classList.remove("mark", "match");
     if (now.from === null) {
       $("marked").textContent = "No span is marked.";
       $("on").replaceChildren();
@@ -454,6 +458,9 @@
     }));
   }
 
+  // the step under the mouse
+  const under = (event) => { const t = event.target.dataset?.t; return t === undefined ? null : Number(t); };
+
   // what a person chooses
 
   function goTo(step) {
@@ -474,13 +481,12 @@
     $("track").value = number;
     fill($("unit"), track().units.map((u, k) => [k, u]));
     layText();
-    findPlaces();
     // the same unit of another gate, where it is shown
     const same = now.started ? track().units.indexOf(unit) : -1;
     now.started = true;
+    if (track().plane) $("plane").value = number;
     chooseUnit(same < 0 ? varies(track()) : same);
-    const plane = D.tracks.findIndex((one, k) => k === number && one.plane);
-    if (plane >= 0) { $("plane").value = plane; drawPlane(); }
+    findPlaces();
   }
 
   const THEMES = ["system", "light", "dark"];
@@ -529,9 +535,13 @@
   $("theme").addEventListener("click", () => setTheme(THEMES[(THEMES.indexOf($("theme").dataset.name) + 1) % 3]));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { drawHeat(); drawChance(); });
 
+  $("tokens").addEventListener("mouseover", (event) => {
+    const t = under(event);
+    if (t !== null) event.target.title = `step ${t + 1}: ${number(value(track(), t, now.unit))}`;
+  });
+
   // dragging over the text marks a span; a click chooses a step
   let begun = null;
-  const under = (event) => { const t = event.target.dataset?.t; return t === undefined ? null : Number(t); };
   $("tokens").addEventListener("mousedown", (event) => { begun = under(event); });
   $("tokens").addEventListener("mouseup", (event) => {
     const ended = under(event);
@@ -565,12 +575,13 @@
   tellSurprises();
   // a state tells more at first sight than a gate
   const first = D.tracks.findIndex((one) => one.name === "c" && one.kind === "state");
-  chooseTrack(Math.max(first, 0));
-  mark(null, null);
   // where all has been read
-  goTo(steps() - 1);
+  now.step = Infinity;
+  chooseTrack(Math.max(first, 0));
   drawFlow();
   drawSaturation();
   drawSpectrum();
   document.documentElement.dataset.ready = "yes";
+  // when the first picture is on the screen
+  requestAnimationFrame(() => setTimeout(() => performance.mark("painted")));
 })();

@@ -1,0 +1,108 @@
+"""How soon a page of `ostinato inspect` opens: `python benchmarks/inspect_page.py`.
+
+A language model with an LSTM of 512 units reads a text of 2,000 characters; the page is opened in
+headless Chromium, and timed by the browser itself from the beginning of the navigation to the first
+picture. The same for larger networks shows what is left out there. `--json FILE` keeps the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ostinato import LanguageModel
+from ostinato.data.tokenizers import CharTokenizer
+from ostinato.inspect.page import page_of_model
+from ostinato.tasks.language_model.settings import LanguageModelSettings
+
+_ROOT = Path(__file__).parent.parent
+_TEXT = "To be, or not to be: that is the question. "
+_PAINTED = "performance.getEntriesByName('painted')[0]?.startTime"
+# (steps, units, layers)
+CASES = ((200, 128, 1), (2000, 512, 1), (2000, 512, 2), (5000, 512, 1))
+
+
+def measure(browser: Any, folder: Path, steps: int, units: int, layers: int, times: int) -> Any:
+    """Figures of one page: seconds to make it, its size, milliseconds until it is seen."""
+    settings = LanguageModelSettings().changed(hidden_size=units, num_layers=layers)
+    torch.manual_seed(0)
+    model = LanguageModel(CharTokenizer(sorted(set(_TEXT))), settings)
+    text = (_TEXT * (steps // len(_TEXT) + 1))[:steps]
+    begun = time.perf_counter()
+    page = page_of_model(model, text, max_steps=steps)
+    path = folder / f"{steps}-{units}-{layers}.html"
+    page.save(path)
+    made = time.perf_counter() - begun
+    seen = []
+    for _ in range(times):
+        browser.open(path)
+        while not (at := browser.run(_PAINTED)):
+            time.sleep(0.01)
+        seen.append(at)
+    shown = {len(units_) for units_ in _units(page)}
+    return {
+        "steps": steps,
+        "units": units,
+        "layers": layers,
+        "made_s": made,
+        "megabytes": path.stat().st_size / 1e6,
+        "opens_ms": statistics.median(seen),
+        "slowest_ms": max(seen),
+        "units_shown": sorted(shown),
+    }
+
+
+def _units(page: Any) -> list[tuple[int, ...]]:
+    from ostinato.inspect.page.pack import packed_tracks
+
+    return [one.units for one in packed_tracks(page.material.tracks, budget=page.budget)[0]]
+
+
+def _browser() -> Any:
+    home = _ROOT / "tests" / "inspect" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("inspect_browser", home)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    program = next((found for name in module.NAMES if (found := shutil.which(name))), None)
+    if program is None:
+        raise SystemExit("There is no Chromium on this machine: apt-get install chromium")
+    return module.Page(program)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--times", type=int, default=7, help="openings of each page")
+    parser.add_argument("--json", type=Path, help="keep the figures")
+    options = parser.parse_args()
+    browser = _browser()
+    found = []
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            for case in CASES:
+                row = measure(browser, Path(folder), *case, options.times)
+                found.append(row)
+                print(
+                    "{steps:>5} steps, {layers} x {units} units: {megabytes:.2f} MB, opens in "
+                    "{opens_ms:.0f} ms (slowest {slowest_ms:.0f}), made in {made_s:.1f} s, units "
+                    "shown {units_shown}".format(**row),
+                    flush=True,
+                )
+    finally:
+        browser.close()
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
