@@ -162,7 +162,8 @@ class PlainPatient(Patient):
         if not bool(padded.any()):
             raise NotThere("no row of the batch is shorter than another")
         mask = padded.reshape(*padded.shape, *[1] * (x.dim() - 2))
-        changed = torch.where(mask, disturbed(x), x)
+        # a copy of the same layout, by which a module may draw
+        changed = x.clone().copy_(torch.where(mask, disturbed(x), x))
         return batch.replaced(changed), float(padded.float().mean())
 
     def _row_axis(self, given: int | None) -> int | None:
