@@ -347,11 +347,14 @@ def test_the_button_turns_the_colours_and_is_remembered(page, home):
     assert page.run("document.documentElement.dataset.theme") == "light"
 
 
-def test_a_studio_that_has_gone_is_missed(page, folder):
-    with served(folder) as address:
-        page.open(f"{address}/runs/lm/read")
-        page.wait("document.querySelector('#heat .main-svg') !== null")
+def test_a_studio_that_does_not_answer_is_missed(page, home):
+    page.open(f"{home}/runs/lm/read")
+    page.wait("document.querySelector('#heat .main-svg') !== null")
+    away = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    page.call("Network.emulateNetworkConditions", offline=True, **away)
     page.click("#ask button")
     page.wait("document.querySelector('#problem').innerText.includes('Is it still running')")
     page.problems.clear()
-    page.open("about:blank")
+    page.call("Network.emulateNetworkConditions", offline=False, **away)
+    page.click("#ask button")
+    page.wait("document.querySelector('#problem').hidden")

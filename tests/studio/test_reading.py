@@ -143,6 +143,10 @@ def test_gradients_flow_back_from_the_last_answer(library, key):
     assert ends is not None
     assert len(flow_rows(flow)) == len(flow_figure(flow)["data"]) == len(flow.flows)
     assert len(saturation_rows(ends)) == len(saturation_figure(ends)["data"]) == len(ends.gates)
+    shown = [trace["name"] for trace in saturation_figure(ends)["data"] if trace["visible"] is True]
+    last = f"layer {ends.gates[-1].layer.rpartition('.')[2]}, "
+    assert shown
+    assert all(name.startswith(last) for name in shown)
     # of the loss that is meant: twice the loss, twice the gradient
     twice = dataclasses.replace(made, loss=lambda output: 2 * made.loss(output))
     doubled, _ = look_inside(twice)

@@ -15,6 +15,9 @@ from ostinato.studio.material import Material
 __all__ = ["flow_figure", "flow_rows", "look_inside", "saturation_figure", "saturation_rows"]
 
 
+_SIGNS = ("circle", "square", "diamond", "cross", "triangle-up")
+
+
 def look_inside(made: Material) -> tuple[GradientFlow, Saturations | None]:
     """Trace a text with the gradients of its last answer.
 
@@ -68,7 +71,12 @@ def flow_figure(flow: GradientFlow) -> Figure:
 
 
 def saturation_figure(found: Saturations) -> Figure:
-    """How often each unit of each gate is near its smallest and near its largest value."""
+    """How often each unit of each gate is near its smallest and near its largest value.
+
+    A colour is a gate and a sign a layer; at first only the last layer is shown.
+    """
+    layers = list(dict.fromkeys(one.layer for one in found.gates))
+    names = list(dict.fromkeys(one.name for one in found.gates))
     data = [
         {
             "type": "scatter",
@@ -78,9 +86,15 @@ def saturation_figure(found: Saturations) -> Figure:
             "text": [f"unit {unit}" for unit in one.units.tolist()],
             "hovertemplate": "%{text}: low %{x:.0%}, high %{y:.0%}<extra>%{fullData.name}</extra>",
             "name": _title(one),
-            "marker": {"color": COLOURS[k % len(COLOURS)], "size": 7, "opacity": 0.7},
+            "visible": True if one.layer == layers[-1] else "legendonly",
+            "marker": {
+                "color": COLOURS[names.index(one.name) % len(COLOURS)],
+                "symbol": _SIGNS[layers.index(one.layer) % len(_SIGNS)],
+                "size": 7,
+                "opacity": 0.7,
+            },
         }
-        for k, one in enumerate(found.gates)
+        for one in found.gates
     ]
     share = {"tickformat": ".0%", "range": [-0.03, 1.03]}
     layout = {

@@ -137,7 +137,8 @@ class Questions:
         flow, ends = look_inside(made)
         sections = [
             {
-                "title": f"How gradients of the last {made.question} flow back",
+                "title": "How gradients flow back from what is answered last",
+                "note": "From how far back a change of the state would still change the answer.",
                 "figure": flow_figure(flow),
                 "heads": ["state", "factor a step", "in words"],
                 "rows": flow_rows(flow),
@@ -147,6 +148,7 @@ class Questions:
             sections.append(
                 {
                     "title": "How often gates are at their ends",
+                    "note": "A dot is a unit. The last layer is shown; the legend shows others.",
                     "figure": saturation_figure(ends),
                     "heads": ["gate", "near its smallest", "near its largest", "stuck units"],
                     "rows": saturation_rows(ends),

@@ -31,7 +31,8 @@ function show(section, k) {
   const table = element("table", {}, element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows));
   const scroll = element("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": section.title }, table);
   const title = element("h2", { id: `section${k}` }, section.title);
-  return [element("section", { "aria-labelledby": `section${k}` }, title, plot, scroll), plot, section.figure];
+  const note = element("p", { className: "hint" }, section.note);
+  return [element("section", { "aria-labelledby": `section${k}` }, title, note, plot, scroll), plot, section.figure];
 }
 
 if (ask) {
