@@ -94,6 +94,16 @@ def test_passages_in_both_parts_are_found(make, ill, well):
     assert "passages of 50 characters" in found.evidence
 
 
+@pytest.mark.parametrize(("count", "severity"), [(5, "note"), (20, "warning"), (50, "severe")])
+def test_few_rows_in_both_parts_are_but_noted(count, severity, healthy, make, ill):
+    model, data = healthy("classifier")
+    some = make["tracks"](100 - count, seed=3) + data[:count]
+    found = ill("duplicates", severity, model, some, train=data)
+    # all of what is new is looked at, of which four fifths of the old were trained on
+    assert found.figures["rows"] == 100
+    assert found.figures["share"] == pytest.approx(0.8 * count / 100, abs=0.05)
+
+
 def test_other_data_can_be_compared_with_what_was_trained_on(healthy, make, ill):
     model, data = healthy("classifier")
     report = doctor(model, data[:90], only=["duplicates"])

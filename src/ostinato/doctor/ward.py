@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +29,8 @@ __all__ = ["TaskPatient", "load_settled"]
 
 # batches of each part that are looked at, spread over all of it
 _LOOKED_AT = 6
+# tasks whose data need not be cut into parts
+_IN_ONE = ("language_model", "tagger", "classifier")
 _OTHERS = (
     "these are not the data it was trained on: give those (--train), and what fit was given for "
     "--validation and --test"
@@ -113,8 +115,11 @@ class TaskPatient(Patient):
             raise NotThere("no data were given")
         if self.unreadable is not None:
             raise NotThere("the model cannot read the data: see unknown")
-        beside = self._beside if self._train is None else (None, None)
-        return _prepared(self.model, self._data, *beside)
+        if self._train is None:
+            return _prepared(self.model, self._data, *self._beside)
+        # what is new is looked at as a whole
+        whole = {"validation": 0.0, "held_out": 0.0} if self.task in _IN_ONE else {}
+        return _prepared(self.model, self._data, changes=whole)
 
     @cached_property
     def unreadable(self) -> tuple[int, int, str] | None:
@@ -227,11 +232,19 @@ class _Standing:
         return self._model
 
 
-def _prepared(model: Task, data: Any, validation: Any = None, test: Any = None) -> Prepared:
+def _prepared(
+    model: Task,
+    data: Any,
+    validation: Any = None,
+    test: Any = None,
+    *,
+    changes: Mapping[str, Any] | None = None,
+) -> Prepared:
     task = model.SETTINGS.TASK
     told = {"settings": model.settings.to_dict(), "figures": model.figures}
     run = Run(Path("."), task, told, model.texts())
-    plan = _Looking(model.settings, baselines=False, earlier=run)
+    settings = model.settings.changed(**(changes or {}))
+    plan = _Looking(settings, baselines=False, earlier=run)
     prepare: Any = type(model).prepare
     with _kept_draws():
         found: Prepared = prepare.__func__(_Standing(model), plan, data, validation, test)

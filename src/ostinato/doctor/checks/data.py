@@ -21,7 +21,7 @@ _READS_TOKENS = ("language_model", "tagger", "classifier")
 _MANY_UNKNOWN, _MOST_UNKNOWN = 0.1, 0.3
 # rows that are compared, at most
 _ROWS = 200_000
-_MANY_TWICE, _MOST_TWICE = 0.02, 0.3
+_SOME_TWICE, _MANY_TWICE, _MOST_TWICE = 0.02, 0.1, 0.3
 # tokens of a text, at most, and of a passage by kind of token
 _TOKENS = 5_000_000
 _PASSAGE = {"characters": 50, "subwords": 15, "words": 12}
@@ -78,11 +78,11 @@ def duplicates(patient: Patient) -> Finding | None:
     if not count:
         raise NotThere("no row could be compared")
     share = twice / count
-    if share <= _MANY_TWICE:
+    if share <= _SOME_TWICE:
         return None
     return Finding(
         "duplicates",
-        Severity.SEVERE if share > _MOST_TWICE else Severity.WARNING,
+        _severity(share, _MANY_TWICE, _MOST_TWICE),
         "It is judged on what it was trained on",
         f"{twice:,} of {count:,} {what} that were not meant to be trained on ({share:.0%}) "
         "stand in the training part, too. Scores on them tell nothing of new ones.",
@@ -178,6 +178,12 @@ def documents(patient: Patient) -> Finding | None:
         patient.remedy("If it is one, start afresh there.", separator=mark.strip()),
         {"mark": mark, "count": count},
     )
+
+
+def _severity(share: float, many: float, most: float) -> Severity:
+    if share > most:
+        return Severity.SEVERE
+    return Severity.WARNING if share > many else Severity.NOTE
 
 
 def _know_more(patient: Patient) -> Remedy:
