@@ -91,6 +91,16 @@ def test_the_curve_shows_scores_and_the_interval_of_the_fall():
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "1", "5"]
 
 
+@pytest.mark.parametrize("higher", [True, False])
+def test_the_page_shows_the_same_interval(higher):
+    cut = next(
+        trace for trace in comparison._history_traces(told(higher)) if trace.name == "cut beyond k"
+    )
+    # a fall of 0.02, between 0.01 and 0.04
+    known = (1.0, 2.0) if higher else (0.02, 0.01)
+    assert (cut.error_y.array[0], cut.error_y.arrayminus[0]) == pytest.approx(known)
+
+
 def test_a_wrong_ending_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"ends in .png"):
         draw_comparison(told(True), tmp_path / "found.gif")

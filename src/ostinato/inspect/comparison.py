@@ -131,7 +131,7 @@ def _draw_scores(axes: Any, told: Mapping[str, Any]) -> None:
     if any(one["looks_back"] is None for one in told["guesses"]):
         kinds["a state"] = _STATE
     marks = [Line2D([], [], marker="o", ls="", color=c, label=n) for n, c in kinds.items()]
-    axes.legend(handles=marks, frameon=False, fontsize=8, loc="best")
+    axes.legend(handles=marks, fontsize=8, loc="best", framealpha=0.85, edgecolor="none")
 
 
 def _within(score: float, edge: float, told: Mapping[str, Any]) -> bool:
@@ -175,7 +175,7 @@ def _draw_history(axes: Any, told: Mapping[str, Any]) -> None:
     axes.set_title("What the past is worth to the network", fontsize=10)
     axes.grid(alpha=0.25)
     where = "lower right" if told["higher_is_better"] else "upper right"
-    axes.legend(frameon=False, fontsize=8, loc=where)
+    axes.legend(fontsize=8, loc=where, framealpha=0.85, edgecolor="none")
 
 
 def _page(told: Mapping[str, Any], title: str, verdict: Sequence[str]) -> Any:
@@ -256,8 +256,8 @@ def _history_traces(told: Mapping[str, Any]) -> list[Any]:
                 error_y={
                     "type": "data",
                     "symmetric": False,
-                    "array": np.abs(high - scores).tolist(),
-                    "arrayminus": np.abs(scores - low).tolist(),
+                    "array": (np.maximum(low, high) - scores).tolist(),
+                    "arrayminus": (scores - np.minimum(low, high)).tolist(),
                 },
             )
         )
