@@ -34,8 +34,11 @@ def _program(home):
         "--remote-debugging-port=0",
         f"--user-data-dir={home}",
     ]
+    program = find_browser()
+    if program is None:
+        raise FileNotFoundError(f"None of {', '.join(NAMES)} is installed.")
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([find_browser(), *options, "about:blank"], **quiet) as process:
+    with subprocess.Popen([program, *options, "about:blank"], **quiet) as process:
         try:
             yield
         finally:

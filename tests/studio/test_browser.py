@@ -102,6 +102,10 @@ def test_curves_change_with_what_is_chosen(page, home):
     page.set("#runs input[value=lm]", False)
     page.wait("!document.querySelector('#differing').innerText.includes('lm')")
     assert page.run(lines) < smooth
+    page.click("#none")
+    page.wait(f"{lines} === 0")
+    page.click("#all")
+    page.wait(f"{lines} === {smooth}")
 
 
 def test_a_text_is_read_step_by_step(page, home):

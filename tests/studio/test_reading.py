@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from ostinato import Classifier
 from ostinato.studio.inside import (
     flow_figure,
     flow_rows,
@@ -11,6 +12,7 @@ from ostinato.studio.inside import (
     saturation_figure,
     saturation_rows,
 )
+from ostinato.studio.library import Loaded
 from ostinato.studio.material import MOST_READ, material
 from ostinato.studio.reading import Choice, choose, read, view
 
@@ -130,6 +132,25 @@ def test_a_classifier_tells_the_label_of_each_beginning(library):
 def test_what_cannot_be_read_is_refused(library, key, text, message):
     with pytest.raises(ValueError, match=message):
         material(library.load(key), text)
+
+
+@pytest.mark.parametrize(
+    ("rows", "settings", "message"),
+    [
+        ([("a film", "x"), ("the film", "y")], {"cell": "none"}, "has no recurrent layer"),
+        (
+            [(np.ones((3, 2)), "x"), (np.zeros((3, 2)), "y")],
+            {"values": ["*"]},
+            "reads rows of numbers, not texts",
+        ),
+    ],
+)
+def test_classifiers_that_read_no_steps_of_text_say_so(tmp_path, rows, settings, message):
+    model = Classifier.fit(
+        rows * 10, hidden_size=4, max_steps=1, progress=False, baselines=False, **settings
+    )
+    with pytest.raises(ValueError, match=message):
+        material(Loaded("it", tmp_path, (), "classifier", model), "a film")
 
 
 @pytest.mark.parametrize("key", ["lm", "tagger", "classifier"])

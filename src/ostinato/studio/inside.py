@@ -65,7 +65,7 @@ def flow_figure(flow: GradientFlow) -> Figure:
         "height": 360,
         "xaxis": {"title": {"text": "steps back from the last"}},
         "yaxis": {"title": {"text": "size of d loss / d state"}, "type": "log", "automargin": True},
-        "legend": {"orientation": "h", "y": 1.15},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
     }
     return {"data": data, "layout": layout}
 
@@ -101,7 +101,7 @@ def saturation_figure(found: Saturations) -> Figure:
         "height": 400,
         "xaxis": {**share, "title": {"text": "share of steps near the smallest value"}},
         "yaxis": {**share, "title": {"text": "near the largest"}, "automargin": True},
-        "legend": {"orientation": "h", "y": 1.15},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
     }
     return {"data": data, "layout": layout}
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ostinato.data.tokenizers import Tokenizer
 from ostinato.data.words import WordTokenizer, cut_words
+from ostinato.layers.sequence import SequenceLayer
 from ostinato.studio.labels import label_of, most_probable, visible
 from ostinato.studio.library import Loaded
 from ostinato.tasks.classifier.task import Classifier
@@ -153,6 +154,11 @@ def _of_classifier(model: Classifier, text: str) -> Material:
         raise ValueError(
             "This classifier reads rows of numbers, not texts. Its curves, settings and diagrams "
             "are shown all the same; ask it with: ostinato classify."
+        )
+    if not any(isinstance(part, SequenceLayer) for part in model.network.modules()):
+        raise ValueError(
+            "This classifier has no recurrent layer (model.cell is none), so that there are no "
+            "steps to look at. Fit one with a cell."
         )
     words = coder.words()
     coded = coder.encode(text, words)

@@ -105,5 +105,11 @@ function changed() {
 controls.addEventListener("input", changed);
 controls.addEventListener("submit", (event) => event.preventDefault());
 table.addEventListener("change", changed);
+for (const [id, shown] of [["all", true], ["none", false]]) {
+  document.getElementById(id).addEventListener("click", () => {
+    for (const box of table.querySelectorAll("input")) box.checked = shown;
+    changed();
+  });
+}
 swatches();
 watch();

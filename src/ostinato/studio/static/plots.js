@@ -55,6 +55,7 @@ export function draw(place, figure) {
   return Plotly.react(place, data, themed({ ...figure.layout, xaxis: thinned(figure.layout.xaxis, place.clientWidth) }), {
     responsive: true,
     displaylogo: false,
+    displayModeBar: place.clientWidth > 600 ? "hover" : false,
     modeBarButtonsToRemove: ["lasso2d", "select2d"],
   });
 }
