@@ -49,7 +49,9 @@ def test_results_are_kept_written_and_drawn(tmp_path, capsys):
 
 def test_climbing_and_the_seed_change_what_is_tried(capsys):
     assert bench(*QUICK, "--climb", "--seed", "5", "--clock", "cpu", "--json", "-") == 0
-    told = json.loads(capsys.readouterr().out)
+    found = capsys.readouterr()
+    told = json.loads(found.out)
+    assert "--budget 600 --clock cpu" in found.err
     assert (told["seed"], told["clock"]) == (5, "cpu")
     tried = [(one["problem"], one["remedy"], one["lag"]) for one in told["trials"]]
     assert ("anbn", "sgd", 3) not in tried

@@ -197,6 +197,8 @@ def _say_after(table: Table, grid: Grid) -> None:
         one = unsolved[0]
         again = f"ostinato bench memory --problems {one.problem} --remedies {one.remedy}"
         longer = f"--lags {one.lag} --budget {10 * grid.budget.seconds:g}"
+        if grid.budget.clock != "wall":
+            longer += f" --clock {grid.budget.clock}"
         say_next(f"{again} {longer}", why="whether more time solves it")
 
 
