@@ -74,17 +74,24 @@ def packed_tracks(
         The tracks, and notes on what was left out.
     """
     shares = _shares([track.values.size for track in tracks], budget)
-    packed, notes = [], []
+    packed: list[Packed] = []
+    cut: dict[tuple[int, int], list[Track]] = {}
     for track, share in zip(tracks, shares, strict=True):
         kept = _kept(track, share, wanted)
         data, low, high = pack(track.values[:, kept], track.function)
         packed.append(Packed(data, low, high, tuple(int(u) for u in track.units[kept])))
         if len(kept) < len(track.units):
-            notes.append(
-                f"{track.title}: {len(kept)} of {len(track.units)} units are shown, those that "
-                "vary most."
-            )
-    return packed, notes
+            cut.setdefault((len(kept), len(track.units)), []).append(track)
+    return packed, [_told(*counts, some) for counts, some in cut.items()]
+
+
+def _told(kept: int, width: int, tracks: Sequence[Track]) -> str:
+    names = ", ".join(dict.fromkeys(track.name for track in tracks))
+    layers = ", ".join(dict.fromkeys(track.layer for track in tracks))
+    return (
+        f"{width - kept} of {width} units of {names} (layer {layers}): the {kept} that vary most "
+        "are shown. --unit shows others, --data keeps all."
+    )
 
 
 def _shares(sizes: Sequence[int], budget: int) -> list[int]:
