@@ -47,7 +47,7 @@ def test_many_steps_in_blocks_are_as_one(layer, monkeypatch):
     from ostinato.layers.tracing import steps
 
     whole = layer.trace(inputs(), lengths=[6, 3, 5], gradients=lambda out: out[0].sum())
-    monkeypatch.setattr(steps, "_BLOCK", 2 * 4 * H * B)
+    monkeypatch.setattr(steps, "_WHOLE", 2 * 4 * H * B)
     blocks = layer.trace(inputs(), lengths=[6, 3, 5], gradients=lambda out: out[0].sum())
     for part, other in zip(whole.parts, blocks.parts, strict=True):
         np.testing.assert_allclose(part.values, other.values, rtol=0, atol=1e-6)

@@ -311,3 +311,15 @@ def test_calls_that_begin_anew_are_layers_of_their_own():
     trace = layer.trace(inputs(), call=lambda x: (layer(x), layer(x[:2])))
     assert [one.name for one in trace.layers] == ["0", "0#2"]
     np.testing.assert_allclose(trace["z", "0#2"], trace["z"][:2], rtol=0, atol=1e-12)
+
+
+def test_large_products_by_another_library_are_the_same_products():
+    torch.manual_seed(7)
+    layer = ost.LSTM(20, 16)
+    x = torch.randn(120, 4, 20)
+    exact = copy.deepcopy(layer).double().trace(x.double())
+    trace = layer.trace(x)
+    for name in exact.names:
+        np.testing.assert_allclose(trace[name], exact[name], rtol=0, atol=1e-5)
+    # rows enough for it, and more than one of the checks that compare them
+    assert len(x) * 4 > 256

@@ -23,6 +23,10 @@ __all__ = ["Recorded", "Walked", "innermost", "old_states", "record"]
 
 # numbers in the widest tensor of a block: few enough for the caches, enough for large products
 _BLOCK = 1 << 21
+# the same where everything is kept
+_WHOLE = 1 << 25
+# rows of a block that are held against the walk: a cell that cannot be asked again is off in all
+_LOOKED_AT = 128
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,9 @@ class _Recorder:
     def blocks(self) -> Iterator[_Block]:
         """All that is asked for, in as few blocks as memory allows."""
         widest = max([self.x.shape[-1], *(4 * part.shape[-1] for part in self.walked.states)])
-        many = max(1, _BLOCK // max(1, widest * len(self.chosen_rows)))
+        # what is kept as it comes needs no second place
+        most = _WHOLE if self.selection.only is None else _BLOCK
+        many = max(1, most // max(1, widest * len(self.chosen_rows)))
         for start in range(0, len(self.chosen_steps), many):
             place = slice(start, min(start + many, len(self.chosen_steps)))
             yield _Block(self.chosen_steps[place], self.chosen_rows, place)
@@ -256,21 +262,25 @@ class _Recorder:
 
     def _keep(self, block: _Block, one: Named, gradient: Tensor | None) -> None:
         values = self._shaped(block, one.tensor)
+        flat = None if gradient is None else self._shaped(block, gradient)
         if one.name not in self.found:
             units = self.selection.units_of(one.name, values.shape[-1])
             shape = (len(self.chosen_steps), len(self.chosen_rows), len(units))
+            if values.shape == shape and self.selection.only is None:
+                whole = values.cpu(), None if flat is None else flat.cpu()
+                self.found[one.name] = Recorded(one.kind, one.function, units, *whole)
+                return
             self.found[one.name] = Recorded(
                 one.kind,
                 one.function,
                 units,
-                torch.zeros(shape, dtype=values.dtype),
-                None if gradient is None else torch.zeros(shape, dtype=gradient.dtype),
+                torch.empty(shape, dtype=values.dtype),
+                None if flat is None else torch.empty(shape, dtype=flat.dtype),
             )
         kept = self.found[one.name]
-        kept.values[block.place] = values[..., kept.units.to(values.device)]
-        if gradient is not None and kept.gradients is not None:
-            flat = self._shaped(block, gradient)
-            kept.gradients[block.place] = flat[..., kept.units.to(flat.device)]
+        kept.values[block.place] = _some(values, kept.units)
+        if flat is not None and kept.gradients is not None:
+            kept.gradients[block.place] = _some(flat, kept.units)
 
     def _shaped(self, block: _Block, value: Tensor) -> Tensor:
         """[steps, rows, units] of the rows that are asked for, zeros for padding."""
@@ -305,9 +315,18 @@ def _spare(call: Call, rows: int) -> int:
     return spare
 
 
+def _some(values: Tensor, units: Tensor) -> Tensor:
+    """Some units of [..., units]; all of them without a copy."""
+    if len(units) == values.shape[-1] and torch.equal(units, torch.arange(len(units))):
+        return values
+    return values[..., units.to(values.device)]
+
+
 def _same(new: Tensor, seen: Tensor, alive: Tensor | None) -> bool:
-    """Whether a step gave what the walk gave, but for rounding."""
+    """Whether steps gave what the walk gave, but for rounding: by some rows of each block."""
+    some = slice(None, None, max(1, len(seen) // _LOOKED_AT))
+    new, seen = new[some], seen[some]
     if alive is not None:
-        new, seen = new[alive], seen[alive]
+        new, seen = new[alive[some]], seen[alive[some]]
     loose = 1e-6 if new.dtype == torch.float64 else 2e-3
     return torch.allclose(new.detach(), seen.to(new), rtol=loose, atol=loose, equal_nan=True)
