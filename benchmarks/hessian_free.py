@@ -35,10 +35,14 @@ from torch import Tensor, nn
 import ostinato
 from measure import machine
 from ostinato.data.problems import Examples, adding, memorisation, temporal_order
+from ostinato.training import Clipper
 from ostinato.training.hessian_free import CrossEntropy, SquaredError
+from ostinato.training.nesterov import MomentumSchedule, Nesterov
 from report import Row, print_machine, print_rows, write_json
 
-__all__ = ["PROBLEMS", "Network", "Settings", "hessian_free", "plain_sgd"]
+__all__ = [
+    *("PROBLEMS", "Network", "Settings", "hessian_free", "momentum", "plain_sgd", "settings_of"),
+]
 
 _SECTION = "long lags by Hessian-free optimisation"
 PROBLEMS: dict[str, Callable[..., Examples]] = {
@@ -79,6 +83,8 @@ class Settings:
     test: int = 10_000
     sgd_rate: float = 0.01
     sgd_rows: int = 100
+    momentum: float = 0.995
+    momentum_rate: float = 1e-3
 
     @property
     def scale(self) -> float:
@@ -271,12 +277,32 @@ def plain_sgd(settings: Settings, seconds: float) -> dict[str, Any]:
     """SGD from the same weights for as many seconds: steps, and the share of rows wrong."""
     network = Network(settings, settings.rows(1))
     optimizer = torch.optim.SGD(network.parameters(), lr=settings.sgd_rate)
+    return _descend(settings, network, optimizer, seconds)
+
+
+def momentum(settings: Settings, seconds: float) -> dict[str, Any]:
+    """As `plain_sgd`, with the growing momentum of Sutskever et al. (2013), and clipping."""
+    network = Network(settings, settings.rows(1))
+    schedule = MomentumSchedule(settings.momentum)
+    optimizer = Nesterov(network.parameters(), settings.momentum_rate, schedule)
+    return _descend(settings, network, optimizer, seconds, Clipper(1.0))
+
+
+def _descend(
+    settings: Settings,
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    seconds: float,
+    clip: Clipper | None = None,
+) -> dict[str, Any]:
     start, step = time.process_time(), 0
     while time.process_time() - start < seconds:
         step += 1
         outputs, loss, _ = Rows(settings.rows(settings.sgd_rows, step, 0)).closure(network)()
         optimizer.zero_grad()
         loss(outputs).backward()
+        if clip is not None:
+            clip(network.parameters())
         optimizer.step()
     return {"steps": step, "wrong": _error(network, settings, settings.test, 0, 2)}
 
@@ -284,16 +310,29 @@ def plain_sgd(settings: Settings, seconds: float) -> dict[str, Any]:
 def _rows(settings: Settings, out: Path, resume: bool) -> Iterator[Row]:
     line = hessian_free(settings, out, resume=resume)
     wrong = line["wrong_test"] if line["wrong_test"] is not None else line["wrong"]
-    sgd = plain_sgd(settings, line["seconds"])
+    sides = [
+        ("SGD", plain_sgd(settings, line["seconds"])),
+        ("SGD, growing momentum, clipped", momentum(settings, line["seconds"])),
+    ]
     case = f"{settings.problem}, T={settings.steps}"
     note = f"{line['step']} steps, {line['seconds']:.0f} s"
     goal = {"unit": "% wrong", "goal": 1.0, "more": False}
     yield Row(_SECTION, "Hessian-free", case, figure=100 * wrong, note=note, **goal)
-    note = f"{sgd['steps']} steps in the same time"
-    yield Row(_SECTION, "SGD", case, figure=100 * sgd["wrong"], note=note, **goal)
+    for what, side in sides:
+        note = f"{side['steps']} steps in the same time"
+        yield Row(_SECTION, what, case, figure=100 * side["wrong"], note=note, **goal)
 
 
 _NAMES = [field.name for field in fields(Settings)]
+
+
+def settings_of(problem: str, quick: bool = False, **asked: Any) -> Settings:
+    """The settings chosen for a problem, and what is asked for."""
+    chosen = {**_CHOSEN.get(problem, {}), **asked}
+    if quick:
+        chosen |= {"steps": 10, "hidden": 8, "gradient_rows": 40, "curvature_rows": 20}
+        chosen |= {"iterations": 5, "most": 2, "held_out": 20, "test": 20}
+    return Settings(problem, **chosen)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -310,12 +349,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             flag = f"--{name.replace('_', '-')}"
             parser.add_argument(flag, type=kind, default=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
-    chosen = dict(_CHOSEN.get(given.problem, {}))
-    chosen |= {name: value for name, value in vars(given).items() if name in _NAMES}
-    if given.quick:
-        chosen |= {"steps": 10, "hidden": 8, "gradient_rows": 40, "curvature_rows": 20}
-        chosen |= {"iterations": 5, "most": 2, "held_out": 20, "test": 20}
-    settings = Settings(**chosen)
+    asked = {name: value for name, value in vars(given).items() if name in _NAMES}
+    settings = settings_of(quick=given.quick, **asked)
     out = given.out or Path("runs") / "hessian-free" / settings.problem
     out.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(level=logging.WARNING)

@@ -38,7 +38,8 @@ def test_a_quick_run_writes_its_figures(script, problem, tmp_path, capsys):
     arguments = ["--quick", "--problem", problem, "--out", str(tmp_path), "--json", str(path)]
     assert script.main(arguments) == 0
     rows = json.loads(path.read_text())["rows"]
-    assert [row["what"] for row in rows] == ["Hessian-free", "SGD"]
+    momentum = "SGD, growing momentum, clipped"
+    assert [row["what"] for row in rows] == ["Hessian-free", "SGD", momentum]
     assert all(0 <= row["figure"] <= 100 for row in rows)
     assert "step 2:" in capsys.readouterr().out
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
