@@ -40,6 +40,10 @@ def test_an_empty_folder_says_how_to_begin(tmp_path):
     page = client.get("/").text
     assert f"There is no run yet in {tmp_path}" in page
     assert f"ostinato fit text FILE --out {tmp_path}/first" in page
+    first = client.get("/api/curves").json()
+    assert first["runs"] == []
+    again = client.get("/api/curves", params={"since": first["stamp"]}).json()
+    assert again == {"stamp": first["stamp"]}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ def label_of(tokenizer: Tokenizer, token: int) -> str:
 
     Example:
         >>> from ostinato.data.tokenizers import CharTokenizer
-        >>> label_of(CharTokenizer("ab "), 0), label_of(CharTokenizer("ab", end=True), 0)
+        >>> letters = CharTokenizer("ab ", end=True)
+        >>> label_of(letters, 2), label_of(letters, letters.end)
         ('␣', '<end>')
     """
     if token == tokenizer.stop:

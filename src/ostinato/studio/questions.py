@@ -247,7 +247,8 @@ def _stamp(runs: list[Learning]) -> str:
         f"{run.key}:{run.status}:{run.step}:{sum(len(line) for line in run.lines.values())}"
         for run in runs
     ]
-    return ";".join(parts)
+    # also of no runs, a stamp is something
+    return ";".join([f"{len(runs)}", *parts])
 
 
 def _part_row(part: Told) -> Answer:
