@@ -41,7 +41,7 @@ def test_options_choose_what_is_shown(folder, tmp_path, capsys):
     assert told["values"] == ["f, layer stack.1"]
     assert told["steps"] == [5]
     assert told["bytes"] == out.stat().st_size
-    assert "12 tokens; the first 5 are shown" in told["not_shown"][0]
+    assert "12 tokens; the first 5 are shown" in told["notes"][0]
     with np.load(data, allow_pickle=False) as saved:
         assert saved["stack.1/0/f"].shape == (5, 4)
 
@@ -54,7 +54,7 @@ def test_text_comes_from_a_file_or_from_standard_input(folder, tmp_path, capsys,
     assert run(["inspect", str(folder), str(file), *common]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["steps"] == [4]
-    assert f"{file} is longer than the 256 characters that were read." in told["not_shown"]
+    assert f"{file} is longer than the 256 characters that were read." in told["notes"]
     monkeypatch.setattr("sys.stdin", io.StringIO("to be"))
     assert run(["inspect", str(folder), "-", *common]) == 0
     assert json.loads(capsys.readouterr().out)["steps"] == [4]

@@ -69,6 +69,16 @@ def test_lstm_shows_its_gates_by_name():
     )
 
 
+def test_starred_names_take_what_the_others_leave():
+    gates = boxes(diagram(cells.LSTM(3, 4, coupled=True)), "gate")
+    assert set(gates) == {"f", "g", "o"}
+    lines = explain(cells.LSTM(3, 4, coupled=True)).through
+    assert "f = sigmoid(f1)" in lines
+    assert "g = tanh(g1)" in lines
+    lines = explain(cells.LSTM(3, 4)).through
+    assert "i = sigmoid(i1)" in lines
+
+
 def test_second_stage_is_its_own_product():
     graph = diagram(cells.GRU(3, 4, reset="before")).graph
     (gate,) = [box for box in graph.boxes.values() if box.title == "n"]

@@ -139,7 +139,7 @@ def _tell(page: Page, run: Path, source: str, out: Path, data: Path | None, as_j
             "data": None if data is None else str(data),
             "steps": [len(axis.labels) for axis in page.material.axes],
             "values": [track.title for track in page.material.tracks],
-            "not_shown": list(page.notes),
+            "notes": list(page.notes),
             "next": after,
         }
         say_json(told)
@@ -147,7 +147,7 @@ def _tell(page: Page, run: Path, source: str, out: Path, data: Path | None, as_j
     for line in page.material.whole[:1]:
         say(line)
     for note in page.notes:
-        say(f"Not shown: {note}")
+        say(f"Note: {note}")
     say(f"Written: {out} ({size / 1e6:.1f} MB); it opens in any browser, without a network.")
     if data is not None:
         say(f"All values: {data}")

@@ -9,6 +9,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import fx, nn
@@ -16,7 +17,7 @@ from torch import fx, nn
 __all__ = ["error_line", "source_line", "state_names", "variables"]
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in [^\n]*\n\s+(?P<code>[^\n]+)')
-_ASSIGNED = re.compile(r"^\*?(?P<names>[A-Za-z_]\w*(?:\s*,\s*\*?[A-Za-z_]\w*)*)\s*=[^=]")
+_ASSIGNED = re.compile(r"^(?P<names>\*?[A-Za-z_]\w*(?:\s*,\s*\*?[A-Za-z_]\w*)*)\s*=[^=]")
 # frames of these are not what the user wrote
 _FOREIGN = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 
@@ -70,7 +71,7 @@ def variables(nodes: Iterable[fx.Node]) -> dict[fx.Node, str]:
         for frame in _frames(node):
             match = _ASSIGNED.match(frame["code"])
             if match is not None:
-                targets = [name.strip(" *") for name in match["names"].split(",")]
+                targets = [name.strip() for name in match["names"].split(",")]
                 name = _target(node, targets)
                 if name:
                     ends[frame["file"], frame["line"], name] = node
@@ -86,6 +87,17 @@ def variables(nodes: Iterable[fx.Node]) -> dict[fx.Node, str]:
 def _target(node: fx.Node, targets: list[str]) -> str:
     """Which of the variables of its line a node may be; empty for none."""
     if len(targets) == 1:
-        return targets[0]
+        return targets[0].strip(" *")
     item = node.args[1] if node.target is operator.getitem else None
-    return targets[item] if isinstance(item, int) and item < len(targets) else ""
+    if not isinstance(item, int):
+        return ""
+    starred = [place for place, name in enumerate(targets) if name.startswith("*")]
+    if starred:
+        # what is starred takes what the others leave, perhaps nothing
+        source: Any = node.args[0]
+        taken = len(source.meta["val"]) - len(targets) + 1
+        if starred[0] <= item < starred[0] + taken:
+            return targets[starred[0]].strip(" *") if taken == 1 else ""
+        if item >= starred[0] + taken:
+            item += 1 - taken
+    return targets[item] if item < len(targets) else ""

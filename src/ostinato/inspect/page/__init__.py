@@ -151,8 +151,8 @@ def page_of_model(
     _check_units(material, units)
     if "training" not in model.figures:
         material.notes.append(
-            "The figures of the fit: the run has not been trained to its end; its weights are "
-            "those that were saved last."
+            "The run has not been trained to its end: there are no figures of the fit yet, and its "
+            "weights are those that were saved last."
         )
     material.title = title or f"What a {material.task} did"
     describe(material, model)

@@ -148,7 +148,7 @@ def add_spectrum(material: Material, find: Callable[[int], Spectrum], width: int
     """
     if width > _WIDEST:
         material.notes.append(
-            f"The spectrum of a step: its matrix would be {width:,} by {width:,}. "
+            f"The spectrum of a step is left out: its matrix would be {width:,} by {width:,}. "
             "ostinato.inspect.spectrum finds it."
         )
         return

@@ -95,9 +95,7 @@ def _lines(name: str, lines: Sequence[str]) -> str:
 def _noted(notes: Sequence[str]) -> str:
     if not notes:
         return ""
-    return (
-        f'<div class="note" role="note"><strong>Not shown:</strong>{_lines("notes", notes)}</div>'
-    )
+    return f'<div class="note" role="note"><strong>Note</strong>{_lines("notes", notes)}</div>'
 
 
 def _field(label: str, control: str) -> str:

@@ -191,8 +191,9 @@ def _translator(model: Any, text: str, wishes: Wishes) -> Material:
             f"{wishes.max_steps:,} that are shown. Give a shorter one, or --max-steps."
         )
     written = (*one.pieces, one.source_pieces[-1])
-    material.axes.append(Axis("pieces read", one.source_pieces, " ", ("encoder",)))
-    material.axes.append(Axis("pieces written", written, " ", ("decoder",)))
+    joint = " " if model.settings.data.tokens == "words" else ""
+    material.axes.append(Axis("pieces read", one.source_pieces, joint, ("encoder",)))
+    material.axes.append(Axis("pieces written", written, joint, ("decoder",)))
     if one.weights is not None:
         weights = np.asarray(one.weights, dtype=np.float32)
         shape = weights.shape
@@ -226,8 +227,9 @@ def _forecaster(model: Any, source: Any, wishes: Wishes) -> Material:
         material, lambda k: spectrum(model, source, steps=k, layers=["network.encoder"]), width
     )
     material.notes.append(
-        "Rows after those of the views: states and gates are of the last window whose outcome is "
-        "known, and the loss that is followed back is that of its forecast."
+        "States and gates are of the last window whose outcome is known, and the loss that is "
+        "followed back is that of its forecast. The values at the top are of what follows the "
+        "table."
     )
     spelled = forecast.clock.spell(forecast.times[0])
     for k, target in enumerate(forecast.targets):

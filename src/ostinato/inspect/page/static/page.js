@@ -359,13 +359,13 @@
     const x = scale(Math.min(...xs), Math.max(...xs), EDGE + 10, WIDE - 22);
     const y = scale(Math.min(...ys), Math.max(...ys), TALL - 46, 18);
     const words = `${one.title} in the plane in which it moves most: ${percent(one.plane.shares[0])} of its variance ` +
-      `across, ${percent(one.plane.shares[1])} upwards. The line is light at the first step and dark at the last; the ring is the chosen step.`;
+      `across, ${percent(one.plane.shares[1])} upwards. The line is faint at the first step and strong at the last; the ring is the chosen step.`;
     const picture = frame(words);
     const pieces = Math.min(12, points.length - 1);
     for (let k = 0; k < pieces; k++) {
       const a = Math.floor((k * (points.length - 1)) / pieces), b = Math.floor(((k + 1) * (points.length - 1)) / pieces);
       picture.append(draw("polyline", { points: points.slice(a, b + 1).map((p) => `${x(p[0]).toFixed(1)},${y(p[1]).toFixed(1)}`).join(" "),
-        fill: "none", stroke: "#0072B2", "stroke-width": 1.4, "stroke-opacity": 0.25 + (0.75 * (k + 1)) / pieces }));
+        fill: "none", style: "stroke: rgb(var(--low))", "stroke-width": 1.4, "stroke-opacity": 0.25 + (0.75 * (k + 1)) / pieces }));
     }
     const labels = D.axes[one.axis].labels;
     if (points.length <= 80) points.forEach((p, t) => picture.append(
