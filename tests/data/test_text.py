@@ -100,3 +100,9 @@ def test_unknown_encoding_is_named(tmp_path):
     path.write_text("a\n")
     with pytest.raises(TextError, match="no encoding 'utf-9'"):
         read_documents(path, encoding="utf-9")
+
+
+@pytest.mark.parametrize("text", ["the cat sat on the mat " * 300, "a\0b"])
+def test_text_without_a_line_break_is_not_an_os_error(text):
+    with pytest.raises(TextError, match=r"no name of a file.*must hold a line break"):
+        read_documents(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import gzip
 import io
 import sys
@@ -77,7 +78,8 @@ def read_documents(
 
     Raises:
         FileNotFoundError: there is no such file or folder.
-        TextError: a text is empty, binary, or not in `encoding`; a folder holds no text.
+        TextError: a text is empty, binary, or not in `encoding`; a folder holds no text; a string
+            of one line cannot be the name of a file.
 
     Example:
         >>> [document.text for document in read_documents("one\n--\ntwo\n", separator="--\n")]
@@ -110,6 +112,12 @@ def _read(
 
 
 def _files(path: Path) -> list[Path]:
+    if not _could_be_a_name(path):
+        raise TextError(
+            f"This is no name of a file: {str(path)[:40]!r}... ({len(str(path)):,} characters). "
+            'Text itself, in place of a file, must hold a line break: put "\\n" at its end, or '
+            "give it as a Document."
+        )
     if path.is_dir():
         found = sorted(p for p in path.rglob("*") if p.is_file() and _is_text_name(p))
         if not found:
@@ -124,6 +132,17 @@ def _files(path: Path) -> list[Path]:
             "must hold a line break)."
         )
     return [path]
+
+
+def _could_be_a_name(path: Path) -> bool:
+    """Whether the system takes it for the name of anything, be it there or not."""
+    try:
+        path.stat()
+    except ValueError:
+        return False
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG
+    return True
 
 
 def _is_text_name(path: Path) -> bool:
