@@ -224,7 +224,7 @@ def _deal_ragged(sizes: Sequence[int], threads: int, most: int) -> tuple[Tensor,
     """
     unit = 1 if len(sizes) <= _ALONE * threads else most
     heads = sizes[::unit]
-    work = [sum(sizes[n : n + unit]) for n in range(0, len(sizes), unit)]
+    work: list[float] = [sum(sizes[n : n + unit]) for n in range(0, len(sizes), unit)]
     if unit > 1:
         work = [own + head / 2 for own, head in zip(work, heads, strict=True)]
     each = most if unit == 1 else 0

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ostinato.extras import needed
-from ostinato.layers.tracing.trace import Layer, Part, Trace
+from ostinato.layers.tracing.recording import Layer, Part, Trace
 
 if TYPE_CHECKING:
     import xarray

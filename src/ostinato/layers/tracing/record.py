@@ -19,10 +19,10 @@ from ostinato.layers.listening import listening
 from ostinato.layers.sequence import SequenceLayer
 from ostinato.layers.tracing.foreign import walked_as_ours
 from ostinato.layers.tracing.nudge import Nudged
+from ostinato.layers.tracing.recording import Trace
 from ostinato.layers.tracing.selection import Chosen, Selection, numbers
 from ostinato.layers.tracing.steps import Recorded, Walked, innermost, record
 from ostinato.layers.tracing.stretches import Stretch, assembled
-from ostinato.layers.tracing.trace import Trace
 from ostinato.layers.tracing.watch import state_names
 
 __all__ = ["Loss", "mode", "trace"]

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from ostinato.layers.tracing.trace import unknown
+from ostinato.layers.tracing.recording import unknown
 
 __all__ = ["Chosen", "Selection"]
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ostinato.engine import State
+from ostinato.layers.tracing.recording import Layer, Part, Trace
 from ostinato.layers.tracing.selection import Selection, numbers
 from ostinato.layers.tracing.steps import Recorded
-from ostinato.layers.tracing.trace import Layer, Part, Trace
 
 __all__ = ["Stretch", "assembled"]
 
