@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -39,8 +41,10 @@ def scaled_to_radius(
         ValueError: the radius is negative, or no eigenvalue differs from zero, so that no number
             helps.
     """
-    if radius < 0:
-        raise ValueError(f"{name}: spectral_radius must not be negative, got {radius}.")
+    if not 0 <= radius < math.inf:
+        raise ValueError(
+            f"{name}: spectral_radius must be finite and must not be negative, got {radius}."
+        )
     if radius == 0:
         return torch.zeros_like(matrix)
     found = spectral_radius(matrix)

@@ -287,3 +287,65 @@ def test_what_cannot_be_is_told():
     with pytest.raises(ValueError, match="empty list"):
         small().fit([], [])
     assert Ridge().penalty == 1e-8
+
+
+def broken(y):
+    return np.where(np.arange(len(y)) == 200, np.nan, y)
+
+
+@pytest.mark.parametrize("readout", [None, RLS(), Gradient(F.mse_loss, epochs=2)])
+def test_rows_that_cannot_be_learned_from_leave_what_was_learned(readout):
+    u, y = narma10(400)
+    esn = small(readout=readout).fit(u, y)
+    before = esn.predict(u[:20])
+    bad = broken(y) if readout is None else np.ones((400, 3))
+    with pytest.raises(ValueError, match=r"NaN|drawn for"):
+        esn.fit(u, bad)
+    assert np.array_equal(esn.predict(u[:20]), before)
+
+
+def test_a_network_whose_fit_failed_does_not_answer_zeros():
+    u, y = narma10(400)
+    esn = small()
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        esn.fit(u, broken(y))
+    with pytest.raises(ValueError, match="learned nothing yet"):
+        esn.predict(u)
+
+
+def test_a_rate_that_was_too_large_does_not_spoil_what_is_learned_later():
+    u, y = narma10(400)
+    esn, other = (small(readout=LMS(1e-3)).partial_fit(u, y) for _ in range(2))
+    esn.readout.rate = 100.0
+    with pytest.raises(ValueError, match="grown without end"):
+        esn.partial_fit(u, y)
+    esn.readout.rate = 1e-3
+    esn.partial_fit(u, y), other.partial_fit(u, y)
+    assert np.array_equal(esn.predict(u), other.predict(u))
+
+
+def test_a_score_of_targets_that_do_not_vary_is_no_division_by_zero():
+    u, y = narma10(400)
+    assert small().fit(u, y).score(u, np.ones(400)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (lambda esn, u, y: esn.score(u, np.stack([y, y], 1)), r"targets must be \[T, 1\], got"),
+        (lambda esn, u, y: esn.score(np.stack([u, u], 1), y), r"inputs must be \[T, 1\], got"),
+        (lambda esn, u, y: small().score(u, y), "learned nothing yet"),
+        (lambda esn, u, y: esn.predict(u[:0]), "x has no steps"),
+        (lambda esn, u, y: esn.predict("abc"), "must be of numbers, got str"),
+        (lambda esn, u, y: esn.states([u, u]), "one sequence x is needed here, got 2"),
+        (lambda esn, u, y: small(readout=RLS()).partial_fit([u, u], [y, y]), "one sequence y"),
+        (lambda esn, u, y: network().fit(None, y).generate(2.5), "whole, got 2.5"),
+        (lambda esn, u, y: small(washout=10.5), "washout whole, got 10.5"),
+        (lambda esn, u, y: small(noise=float("nan")), "got 50 and nan"),
+        (lambda esn, u, y: small(spectral_radius=float("nan")), "must be finite"),
+    ],
+)
+def test_mistakes_in_use_are_told_in_our_words(asked, said):
+    u, y = narma10(400)
+    with pytest.raises(ValueError, match=said):
+        asked(small().fit(u, y), u, y)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from typing_extensions import Self
 
 from ostinato.layers.recurrent import Recurrent
+from ostinato.reservoirs.ahead import inputs_to_come, outputs_before
 from ostinato.reservoirs.free import FreeRunning
 from ostinato.reservoirs.gather import Gatherer
+from ostinato.reservoirs.kept import kept_if_it_fails
 from ostinato.reservoirs.layer import Reservoir
 from ostinato.reservoirs.readouts import Force, Readout, Ridge
 from ostinato.reservoirs.saving import load_network, save_network
-from ostinato.reservoirs.sequences import Sequences, pairs, sequences
+from ostinato.reservoirs.sequences import Sequences, only, pairs, sequences
 
 __all__ = ["EchoStateNetwork"]
 
@@ -86,10 +87,10 @@ class EchoStateNetwork:
         dtype: torch.dtype = torch.float64,
         **options: Any,
     ) -> None:
-        if washout < 0 or noise < 0:
+        if washout != int(washout) or washout < 0 or not noise >= 0:
             raise ValueError(
-                f"EchoStateNetwork: washout and noise must not be negative, got {washout} and "
-                f"{noise}."
+                "EchoStateNetwork: washout and noise must not be negative, and washout whole, got "
+                f"{washout} and {noise}."
             )
         if bidirectional and feedback is not None:
             raise ValueError(
@@ -99,7 +100,7 @@ class EchoStateNetwork:
         if isinstance(readout, Force) and feedback is None:
             raise ValueError("EchoStateNetwork: Force learns in the loop. Give feedback=1.0.")
         self.units, self.layers, self.bidirectional = units, layers, bidirectional
-        self.feedback, self.washout, self.noise, self.direct = feedback, washout, noise, direct
+        self.feedback, self.washout, self.noise, self.direct = feedback, int(washout), noise, direct
         self.seed = int(torch.randint(2**62, (1,))) if seed is None else seed
         self.dtype, self.options = dtype, options
         self.ridge = ridge
@@ -126,11 +127,12 @@ class EchoStateNetwork:
                 cannot be found.
         """
         pairs = self._pairs(x, y)
-        self._build(pairs[0][0].shape[1], _width(pairs[0][1]))
-        self._begin(pairs[0][1])
-        for given, wanted in pairs:
-            self._learn(given, wanted, self.washout)
-        self.readout.end()
+        with kept_if_it_fails(self, self.readout):
+            self._build(pairs[0][0].shape[1], _width(pairs[0][1]))
+            self._begin()
+            for given, wanted in pairs:
+                self._learn(given, wanted, self.washout)
+            self.readout.end()
         return self
 
     def partial_fit(self, x: Any, y: Any) -> Self:
@@ -147,14 +149,15 @@ class EchoStateNetwork:
                 "with readout=RLS() to learn on."
             )
         begun = self.reservoir is not None
-        ((given, wanted),) = self._pairs(x, y, washout=0 if begun else None)
-        if not begun:
+        given, wanted = only("y", self._pairs(x, y, washout=0 if begun else None))
+        with kept_if_it_fails(self, self.readout):
             self._build(given.shape[1], _width(wanted))
-            self._begin(wanted)
-        self._learn(given, wanted, 0 if begun else self.washout, fresh=not begun)
+            if not begun:
+                self._begin()
+            self._learn(given, wanted, 0 if begun else self.washout, fresh=not begun)
         return self
 
-    def _begin(self, wanted: Tensor) -> None:
+    def _begin(self) -> None:
         like = torch.empty(0, dtype=self.dtype)
         self.readout.begin(self._gatherer.features, self.outputs, like)
 
@@ -257,8 +260,9 @@ class EchoStateNetwork:
                 "EchoStateNetwork: it does not hear its outputs, so it cannot run freely. Build it "
                 "with feedback=1.0."
             )
-        heard, numpy, many = self._prompt(prompt)
-        given = self._inputs_for(x, heard, steps)
+        heard, numpy, many = outputs_before(prompt, self.outputs, self.dtype)
+        inputs = None if x is None else self._one("x", x)[0]
+        given = inputs_to_come(inputs, self.inputs, heard, steps)
         states, last = list(self._states), self._last
         if prompt is not None:
             states = self._gatherer.fresh(heard.shape[1])
@@ -286,23 +290,31 @@ class EchoStateNetwork:
     def states(self, x: Any) -> Any:
         """States [T, L*D*H] of the reservoir for inputs of a network without feedback."""
         self._fitted()
-        found = self._sequences("x", x)
-        (given,) = found.tensors
-        self._check_inputs(given)
+        given, numpy = self._one("x", x)
         wide = self._gatherer.features - (self.inputs if self.direct else 0)
         fresh = self._gatherer.fresh(1)
         parts = [f[:, 0, :wide] for _, f in self._gatherer.chunks(given[:, None], fresh)]
-        return self._answer(torch.cat(parts), found.numpy)
+        return self._answer(torch.cat(parts), numpy)
 
     def score(self, x: Any, y: Any) -> float:
-        """R^2, the share of the targets' variance that is explained, after the washout."""
+        """R^2, the share of the targets' variance that is explained, after the washout.
+
+        Of targets that do not vary it is 1 where they are met, and 0 elsewhere, as in scikit-learn.
+        """
+        self._fitted()
         errors = total = 0.0
         for given, wanted in self._pairs(x, y):
+            self._check_inputs(given)
+            if _width(wanted) != self.outputs:
+                raise ValueError(
+                    f"EchoStateNetwork: targets must be [T, {self.outputs}], got "
+                    f"{list(wanted.shape)}."
+                )
             found = self._predict(given)[self.washout :]
             target = wanted[self.washout :]
             errors += float(((found - target) ** 2).sum())
             total += float(((target - target.mean(0)) ** 2).sum())
-        return 1 - errors / total
+        return 1 - errors / total if total else float(errors == 0)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """What it was built with, as scikit-learn's tools ask for it."""
@@ -366,46 +378,17 @@ class EchoStateNetwork:
         classes = name == "y" and getattr(self.readout, "outputs", None) is not None
         return sequences(name, values, self.dtype, classes=classes)
 
+    def _one(self, name: str, values: Any) -> tuple[Tensor, bool]:
+        """The one sequence that inputs are, and whether it was NumPy's."""
+        found = self._sequences(name, values)
+        given = only(name, found.tensors)
+        self._check_inputs(given)
+        return given, found.numpy
+
     def _pairs(self, x: Any, y: Any, washout: int | None = None) -> list[tuple[Tensor, Tensor]]:
         wanted = self._sequences("y", y)
         given = None if x is None else self._sequences("x", x)
         return pairs(given, wanted, self.washout if washout is None else washout, self.dtype)
-
-    def _prompt(self, prompt: Any) -> tuple[Tensor, bool, bool]:
-        """What came before, [T, B, O], whether it was NumPy's, and whether there were several."""
-        if prompt is None:
-            return self._last.new_zeros(0, 1, self.outputs), True, False
-        numpy = not isinstance(prompt, Tensor)
-        heard = torch.as_tensor(np.asarray(prompt) if numpy else prompt).to(self.dtype)
-        many = heard.dim() == 3
-        heard = heard.transpose(0, 1) if many else heard.reshape(len(heard), 1, -1)
-        if heard.shape[2] != self.outputs or len(heard) == 0:
-            raise ValueError(
-                f"EchoStateNetwork: a prompt must be [T, {self.outputs}] with T at least 1, or "
-                f"[B, T, {self.outputs}], got {list(np.shape(prompt))}."
-            )
-        return heard, numpy, many
-
-    def _inputs_for(self, x: Any, heard: Tensor, steps: int) -> Tensor:
-        """Inputs [T, B, I] for the prompt and the steps to come."""
-        if steps < 1:
-            raise ValueError(f"EchoStateNetwork: steps must be at least 1, got {steps}.")
-        length, B = len(heard) + steps, heard.shape[1]
-        if x is None:
-            if self.inputs:
-                raise ValueError(
-                    f"EchoStateNetwork: it has {self.inputs} input(s). Give x for the prompt's "
-                    f"steps and the {steps} to come."
-                )
-            return heard.new_zeros(length, B, 0)
-        (given,) = self._sequences("x", x).tensors
-        self._check_inputs(given)
-        if len(given) != length:
-            raise ValueError(
-                f"EchoStateNetwork: x must have {length} steps (the prompt's and those to come), "
-                f"got {len(given)}."
-            )
-        return given[:, None].expand(-1, B, -1)
 
     def _check_inputs(self, x: Tensor) -> None:
         if x.shape[1] != self.inputs:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Sequences", "pairs", "sequences"]
+__all__ = ["Sequences", "only", "pairs", "sequences"]
+
+T = TypeVar("T")
 
 
 class Sequences(NamedTuple):
@@ -46,7 +48,7 @@ def sequences(name: str, values: Any, dtype: torch.dtype, *, classes: bool = Fal
 
 
 def _sequence(name: str, values: Any, dtype: torch.dtype, classes: bool) -> Tensor:
-    tensor = values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
+    tensor = values if isinstance(values, Tensor) else _numbers(name, values)
     if classes and not tensor.is_floating_point() and tensor.dim() == 1:
         return tensor
     if tensor.dim() == 1:
@@ -56,7 +58,33 @@ def _sequence(name: str, values: Any, dtype: torch.dtype, classes: bool) -> Tens
             f"EchoStateNetwork: a sequence {name} must be [T] or [T, width], got "
             f"{list(tensor.shape)}. Give several as a list."
         )
+    if not len(tensor):
+        raise ValueError(f"EchoStateNetwork: a sequence {name} has no steps. Leave it out.")
     return tensor.to(dtype)
+
+
+def _numbers(name: str, values: Any) -> Tensor:
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(
+            f"EchoStateNetwork: a sequence {name} must be of numbers, got {type(values).__name__} "
+            f"of {array.dtype}."
+        )
+    return torch.as_tensor(array)
+
+
+def only(name: str, found: list[T]) -> T:
+    """The one sequence there is.
+
+    Raises:
+        ValueError: there are several.
+    """
+    if len(found) != 1:
+        raise ValueError(
+            f"EchoStateNetwork: one sequence {name} is needed here, got {len(found)}. Give them "
+            "one after the other."
+        )
+    return found[0]
 
 
 def pairs(
