@@ -493,3 +493,44 @@ def test_what_cannot_be_optimised_is_refused():
 def test_closures_of_another_kind_are_refused(closure, error, need):
     with pytest.raises(error, match=need):
         HessianFree(Net()).step(closure)
+
+
+def test_a_loss_that_is_not_convex_raises_the_damping_until_a_step_is_found():
+    torch.manual_seed(0)
+    net, x = nn.Linear(3, 2), torch.randn(10, 3)
+    optimizer = HessianFree(net, damping=1.0)
+
+    def closure():
+        return net(x), lambda outputs: 10 * torch.cos(outputs).mean()
+
+    first = optimizer.step(closure)
+    assert "not positive" in optimizer.report.refused
+    assert optimizer.report.damping_after == 1.5
+    for _ in range(20):
+        last = optimizer.step(closure)
+    assert last < first - 1
+
+
+@pytest.mark.parametrize(
+    ("closure", "said"),
+    [
+        (
+            lambda net, x: (net(x), lambda outputs: outputs.square()),
+            r"one number, got a",
+        ),
+        (lambda net, x: (net(x).detach(), SquaredError(torch.zeros(4, 2))), "not detached"),
+        (
+            lambda net, x: (net(x), SquaredError(torch.zeros(4, 2), weight=torch.zeros(4))),
+            "weights are all 0",
+        ),
+    ],
+)
+def test_a_closure_that_cannot_be_learned_from_is_told_why(closure, said):
+    net, x = nn.Linear(3, 2), torch.ones(4, 3)
+    with pytest.raises(ValueError, match=said):
+        HessianFree(net).step(lambda: closure(net, x))
+
+
+def test_parameters_in_place_of_the_module_are_refused():
+    with pytest.raises(TypeError, match=r"not model\.parameters"):
+        HessianFree(nn.Linear(3, 2).parameters())

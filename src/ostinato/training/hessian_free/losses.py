@@ -55,7 +55,13 @@ class KnownLoss(ABC):
             return float(self._rows)
         if self.weight is None:
             return float(outputs[..., 0].numel())
-        return float(self.weight.expand(outputs.shape[:-1]).sum())
+        total = float(self.weight.expand(outputs.shape[:-1]).sum())
+        if not total:
+            raise ValueError(
+                f"{type(self).__name__}: the weights are all 0, so that no prediction counts. Give "
+                "some a weight, or leave the batch out."
+            )
+        return total
 
     def __call__(self, outputs: Tensor) -> Tensor:
         each = self._each(outputs)

@@ -112,6 +112,7 @@ class Batch:
             with torch.enable_grad():
                 objective = part()
                 loss = objective.value()
+            _check_loss(loss)
             grads = torch.autograd.grad(loss, list(parameters), materialize_grads=True)
             for total_of, grad in zip(sums, grads, strict=True):
                 total_of.add_(grad, alpha=objective.count)
@@ -168,6 +169,19 @@ def _objective(given: Any, name: str) -> Objective:
         f"function of the outputs, or an Objective; got {what}. Return e.g. (y, "
         "CrossEntropy(targets))."
     )
+
+
+def _check_loss(loss: Tensor) -> None:
+    if loss.dim():
+        raise ValueError(
+            "HessianFree: the loss of the outputs must be one number, got a tensor "
+            f"{list(loss.shape)}. Take its mean."
+        )
+    if not loss.requires_grad:
+        raise ValueError(
+            "HessianFree: the loss does not depend on any trainable parameter. Return outputs that "
+            "are not detached, and leave torch.no_grad out of the closure."
+        )
 
 
 def _listed(tensors: Outputs) -> list[Tensor]:

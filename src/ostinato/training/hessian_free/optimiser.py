@@ -193,6 +193,9 @@ class HessianFree(torch.optim.Optimizer):
         report.iterations, report.stopped = solution.count, solution.reason
         if solution.reason == "not finite" or not math.isfinite(sum(solution.values)):
             return _refused(report, "a product with the curvature is not finite"), start
+        if solution.reason == "curvature" and not solution.iterates[-1].any():
+            # a loss that is not convex; damping makes the matrix positive
+            return _refused(report, "the curvature along the gradient is not positive"), start
         step = self._choose(matrix, small, solution, start, report)
         if not math.isfinite(report.curvature_after):
             return _refused(report, "the objective is not finite after any iterate"), start

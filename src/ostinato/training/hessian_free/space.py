@@ -22,6 +22,7 @@ class Space:
         named: name -> parameter, in the order of the vector.
 
     Raises:
+        TypeError: it is no module.
         ValueError: nothing is trainable, or the parameters are of several kinds or devices.
 
     Example:
@@ -31,6 +32,11 @@ class Space:
     """
 
     def __init__(self, module: nn.Module) -> None:
+        if not isinstance(module, nn.Module):
+            raise TypeError(
+                f"HessianFree: a module is needed, got {type(module).__name__}. Give the model "
+                "itself, not model.parameters(): products with the curvature call it."
+            )
         self.named = {name: p for name, p in module.named_parameters() if p.requires_grad}
         if not self.named:
             raise ValueError(
