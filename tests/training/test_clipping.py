@@ -62,3 +62,12 @@ def test_no_limit_measures_only():
 
 def test_parameters_without_gradient_are_passed_over():
     assert Clipper(1.0)([nn.Parameter(torch.zeros(2))]).item() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [((-1.0,), "above 0, got -1"), ((float("nan"),), "got nan"), ((1.0, "nrm"), "got 'nrm'")],
+)
+def test_a_word_or_limit_that_means_nothing_does_not_clip_by_value(given, said):
+    with pytest.raises(ValueError, match=said):
+        Clipper(*given)

@@ -234,3 +234,23 @@ def test_a_stranger_whose_widths_nobody_knows_is_refused():
     layer = ost.Recurrent(Stranger())
     with pytest.raises(ValueError, match="input_size and state_sizes"):
         initialise(layer, "orthogonal")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"input": "identity"}, "square block"),
+        ({"chrono": 2}, "above 2 steps"),
+        ({"gain": float("nan")}, "gain must be a finite number, got nan"),
+        ({"forget_bias": float("inf")}, "forget_bias must be a finite number"),
+        ({"connections": 0}, "connections must be at least 1, got 0"),
+        ({"bias": []}, r"one for each layer, got \[\]"),
+        ({"bias": 3}, "the name of a start, or one for each layer, got 3"),
+    ],
+)
+def test_a_mistake_leaves_all_weights_as_they_were(options, said):
+    layer = ost.LSTM(2, 3)
+    before = [p.clone() for p in layer.parameters()]
+    with pytest.raises(ValueError, match=said):
+        initialise(layer, "orthogonal", **options)
+    assert all(torch.equal(a, b) for a, b in zip(before, layer.parameters(), strict=True))

@@ -137,3 +137,16 @@ def test_the_config_asks_for_it():
 def test_bad_settings_say_what_to_do(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_theta_stays_where_a_gradient_is_missing_while_momentum_grows():
+    weight = torch.nn.Parameter(torch.tensor([1.0]))
+    other = torch.nn.Parameter(torch.tensor([1.0]))
+    optimizer = Nesterov([weight, other], lr=0.1, momentum=lambda t: t / 10)
+    weight.grad, other.grad = torch.ones(1), torch.ones(1)
+    optimizer.step()
+    theta = optimizer.theta(weight)
+    weight.grad = None
+    optimizer.step()
+    torch.testing.assert_close(optimizer.theta(weight), theta)
+    assert not torch.equal(optimizer.theta(other), theta)

@@ -22,6 +22,9 @@ class Clipper:
         limit: the largest norm or entry; None: measure and count, but clip nothing.
         by: "norm" or "value".
 
+    Raises:
+        ValueError: the limit is not above 0, or `by` is unknown.
+
     Attributes:
         norm: gradient norm of the last step before clipping, a scalar tensor; None at the start.
         steps: steps seen.
@@ -36,6 +39,10 @@ class Clipper:
     """
 
     def __init__(self, limit: float | None, by: str = "norm") -> None:
+        if limit is not None and not limit > 0:
+            raise ValueError(f"Clipper: limit must be above 0, got {limit}. None: no clipping.")
+        if by not in ("norm", "value"):
+            raise ValueError(f'Clipper: by must be "norm" or "value", got {by!r}.')
         self.limit = limit
         self.by = by
         self.steps = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar
 
@@ -85,6 +86,9 @@ def initialise(
         >>> layer.bias_ih_l0[4:8]
         tensor([1., 1., 1., 1.], grad_fn=<SliceBackward0>)
     """
+    _check_numbers(gain=gain, input_gain=input_gain, forget_bias=forget_bias)
+    if connections < 1:
+        raise ValueError(f"initialise: connections must be at least 1, got {connections}.")
     blocks = blocks_of(module)
     count = 1 + max(block.layer for block in blocks)
     chosen: tuple[tuple[Kind, Choice, float], ...] = (
@@ -92,6 +96,7 @@ def initialise(
         ("input", input, input_gain),
         ("bias", bias, input_gain),
     )
+    drawn: list[tuple[Block, Tensor]] = []
     for kind, choice, scale in chosen:
         names = _by_layer(kind, choice, count)
         mine = [block for block in blocks if block.kind == kind and names[block.layer]]
@@ -103,8 +108,12 @@ def initialise(
         for block in mine:
             name = names[block.layer]
             assert name is not None
-            _fill(block, name, scale, connections, generator)
-    _start_gates(module, blocks, forget_bias, chrono, generator)
+            drawn.append((block, _drawn(block, name, scale, connections, generator)))
+    _check_gates(module, blocks, forget_bias, chrono)
+    # nothing has changed so far, so that an error leaves all as it was
+    for block, values in drawn:
+        block.value.copy_(values)
+    _start_gates(blocks, forget_bias, chrono, generator)
     return module
 
 
@@ -112,6 +121,11 @@ def _by_layer(kind: str, choice: Choice, count: int) -> list[str | None]:
     """A name for each layer."""
     if choice is None:
         return [None] * count
+    if not isinstance(choice, (str, Sequence)) or not choice:
+        raise ValueError(
+            f"initialise: {kind} must be the name of a start, or one for each layer, got "
+            f"{choice!r}."
+        )
     names: list[str | None] = [*choice] if not isinstance(choice, str) else []
     names = names or [part.strip() for part in str(choice).split(",")]
     if len(names) == 1:
@@ -124,9 +138,15 @@ def _by_layer(kind: str, choice: Choice, count: int) -> list[str | None]:
     return names
 
 
-def _fill(
+def _check_numbers(**numbers: float | None) -> None:
+    for name, value in numbers.items():
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"initialise: {name} must be a finite number, got {value}.")
+
+
+def _drawn(
     block: Block, name: str, gain: float, connections: int, generator: torch.Generator | None
-) -> None:
+) -> Tensor:
     gate = f" of gate {block.gate}" if block.gate else ""
     request = Request(
         tuple(block.value.shape),
@@ -139,7 +159,7 @@ def _fill(
     )
     if block.kind == "bias" and name not in ("zeros", "uniform", "normal"):
         raise ValueError(f"{request.owner}: a bias starts as zeros, uniform or normal, not {name}.")
-    block.value.copy_(draw(name, request))
+    return draw(name, request)
 
 
 def _hidden_size(block: Block) -> int:
@@ -147,12 +167,8 @@ def _hidden_size(block: Block) -> int:
     return size if isinstance(size, int) else block.value.shape[0]
 
 
-def _start_gates(
-    module: nn.Module,
-    blocks: Sequence[Block],
-    forget_bias: float | None,
-    chrono: int | None,
-    generator: torch.Generator | None,
+def _check_gates(
+    module: nn.Module, blocks: Sequence[Block], forget_bias: float | None, chrono: int | None
 ) -> None:
     if forget_bias is None and chrono is None:
         return
@@ -160,13 +176,23 @@ def _start_gates(
         raise ValueError("initialise: forget_bias and chrono both set the gates. Give one.")
     if chrono is not None and not chrono > 2:
         raise ValueError(f"initialise: chrono is the longest lag, above 2 steps, got {chrono}.")
-    gates = [block for block in blocks if block.kind == "bias" and block.role]
-    if not gates:
+    if not any(block.kind == "bias" and block.role for block in blocks):
         raise ValueError(
             f"initialise: no gate with a bias in {type(module).__name__} is known to keep or to "
             "renew the state, so forget_bias and chrono have nothing to set. Leave them out, or "
             'say which do: gate_roles = {"f": 1, "i": -1} in the class of the cell.'
         )
+
+
+def _start_gates(
+    blocks: Sequence[Block],
+    forget_bias: float | None,
+    chrono: int | None,
+    generator: torch.Generator | None,
+) -> None:
+    if forget_bias is None and chrono is None:
+        return
+    gates = [block for block in blocks if block.kind == "bias" and block.role]
     for cell, layer in dict.fromkeys((block.cell, block.layer) for block in gates):
         mine = [b for b in gates if b.cell is cell and b.layer == layer]
         if chrono is not None:

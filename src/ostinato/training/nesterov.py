@@ -131,6 +131,7 @@ class Nesterov(Optimizer):
         now, then = self.momentum(t), self.momentum(t + 1)
         parameters = [p for p in group["params"] if p.grad is not None]
         group["updates"] = t + 1
+        self._look_ahead_anew([p for p in group["params"] if p.grad is None], then - now)
         if not parameters:
             return
         gradients = [self._gradient(p) for p in parameters]
@@ -146,6 +147,12 @@ class Nesterov(Optimizer):
         torch._foreach_mul_(velocities, now)
         torch._foreach_add_(velocities, gradients, alpha=-group["lr"])
         torch._foreach_add_(parameters, velocities, alpha=1 + then)
+
+    def _look_ahead_anew(self, idle: list[Tensor], change: float) -> None:
+        """Move parameters without a gradient to theta + mu v of the next mu; theta stays."""
+        for parameter in idle:
+            if change and "velocity" in self.state[parameter]:
+                parameter.add_(self.state[parameter]["velocity"], alpha=change)
 
     @staticmethod
     def _gradient(parameter: Tensor) -> Tensor:
