@@ -75,6 +75,7 @@ def test_problems_and_remedies_are_listed(capsys):
         (["--budget", "0"], "budget: seconds must be positive, got 0.0."),
         (["--clock", "sun"], "budget: clock must be wall or cpu, got 'sun'."),
         (["--resume"], "--resume needs the folder to go on with: give --out DIR."),
+        (["--json", "no/such/folder/lags.json"], "--json: there is no folder no/such/folder."),
         (["--plot", "map.gif"], "A picture's name ends in .png, .svg or .html, got 'map.gif'."),
     ],
 )

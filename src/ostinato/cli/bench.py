@@ -84,6 +84,9 @@ def memory(
         from ostinato.inspect.pictures import picture_kind
 
         picture_kind(plot)
+    if json_file is not None and not json_file.parent.is_dir():
+        # hours of trials are not to be lost for that
+        raise ValueError(f"--json: there is no folder {json_file.parent}. Make it first.")
     # a step that is refused belongs to the method, and is no news here
     logging.getLogger("ostinato.training.hessian_free").setLevel(logging.ERROR)
     say_beside(_size(grid))
