@@ -247,6 +247,12 @@ def test_another_task_is_refused():
         ost.compare(tagger(0)[0], [], steps=[3, 1])
 
 
+@pytest.mark.parametrize(("resamples", "level", "fewest"), [(1, 0.95, "40"), (99, 0.98, "100")])
+def test_one_draw_makes_no_interval(resamples, level, fewest):
+    with pytest.raises(CompareError, match=f"need at least {fewest} draws"):
+        ost.compare(tagger(0)[0], [], resamples=resamples, level=level)
+
+
 def test_validation_data_are_refused_where_they_are_a_share():
     for kind in (language_model, forecaster):
         model, data = kind(0)

@@ -95,3 +95,15 @@ def test_plain_values_hold_every_fall():
     told = History(0.4, (fall,), (fall,), None, 7, "word").to_dict()
     assert told["cut"] == [{"steps": 3, "score": 0.5, "fall": 0.1, "low": 0.05, "high": 0.2}]
     assert (told["asked"], told["unit"], told["steps_used"]) == (7, "word", None)
+
+
+def test_falls_of_neighbouring_places_are_drawn_in_blocks():
+    # places in runs of 20 that fall together, as tokens of one phrase do
+    runs = np.repeat(np.random.default_rng(0).normal(0.0, 1.0, 30), 20)
+    full = np.zeros(600)
+
+    def width(block):
+        found = trace_history(full, lambda way, k: full + runs, [0], block=block).cut[0].fall
+        return found.high - found.low
+
+    assert width(None) > 2 * width(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,14 +62,14 @@ def compare(
         steps: how many steps of the past are left, rising; 0, 1, 2, 5, 10, 20, 40, ... unless
             given.
         places: places of the test part that are asked about with less of the past.
-        resamples: draws of the bootstrap.
+        resamples: draws of the bootstrap, at least 2 / (1 - level).
         level: probability of the intervals.
         seed: of all draws.
         progress: show what is being done, where there is a terminal.
 
     Raises:
         CompareError: (a ValueError) the model is of another task, the data are not what it was
-            fitted on, or nothing was held out.
+            fitted on, nothing was held out, or there are too few draws for `level`.
 
     Example:
         >>> import ostinato as ost
@@ -90,6 +91,7 @@ def compare(
         )
     if places is not None and places < 2:
         raise CompareError(f"compare: places must be at least 2, got {places}.")
+    _check_draws(resamples, level)
     with _watched(progress) as report:
         asked = Asked(
             train=train,
@@ -127,6 +129,18 @@ def _checked(steps: Sequence[int]) -> tuple[int, ...]:
             f"compare: steps must rise, from 0 or more, such as 0,1,2,5,10; got {list(steps)}."
         )
     return found
+
+
+def _check_draws(resamples: int, level: float) -> None:
+    """See that there are enough draws for both ends of an interval: one beyond each."""
+    if not 0 < level < 1:
+        raise CompareError(f"compare: level must be between 0 and 1, such as 0.95, got {level}.")
+    fewest = math.ceil(round(2 / (1 - level), 6))
+    if resamples < fewest:
+        raise CompareError(
+            f"compare: intervals of {level:.4g} need at least {fewest:,} draws, got "
+            f"resamples={resamples}. Draw more, such as 1,000."
+        )
 
 
 def _named(place: str) -> Any:

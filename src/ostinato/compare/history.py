@@ -76,13 +76,18 @@ class History:
 
     @property
     def steps_used(self) -> int | None:
-        """The fewest steps beyond which nothing is missed; None: more than the most tried."""
+        """The fewest steps tried beyond which nothing is missed; None: more than the most tried."""
         return _fewest(self.cut, self.longest)
 
     @property
     def steps_in_order(self) -> int | None:
         """The fewest steps beyond which the order does not matter; None: more than tried."""
         return _fewest(self.shuffle, self.longest)
+
+    @property
+    def least_tried(self) -> int:
+        """The smallest k."""
+        return self.cut[0].steps
 
     @property
     def most_tried(self) -> int:

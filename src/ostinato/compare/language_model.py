@@ -179,6 +179,8 @@ def text_history(
         steps,
         unit=unit,
         longest=longest if longest <= max(steps) else None,
+        # of a short text, places lie near each other
+        block=None,
         **asked.drawing,
     )
 

@@ -175,7 +175,15 @@ def _history(
 
     full = np.array([wrong[s][place] for s, place in places], dtype=np.float64)
     return trace_history(
-        full, ask, steps, higher=True, unit="word", longest=longest, **asked.drawing
+        full,
+        ask,
+        steps,
+        higher=True,
+        unit="word",
+        longest=longest,
+        # of few sentences, places lie near each other
+        block=None,
+        **asked.drawing,
     )
 
 

@@ -53,9 +53,15 @@ def _worth(rivals: Sequence[Rival], unit: str) -> str:
     equals = [one for one in rivals if one.gain.low <= 0]
     if equals:
         equal = min(equals, key=lambda one: (not one.memoryless, one.gain.value))
+        if equal.gain.value > 0:
+            # not told from it, which is less than being equal to it
+            return (
+                f"Worth having: not shown. {_named(equal)} may do as well (the network is ahead by "
+                f"{_amount(equal.gain, unit)})."
+            )
         return (
-            f"Worth having: no. {_named(equal)} does as well (the network is ahead by "
-            f"{_amount(equal.gain, unit)})."
+            f"Worth having: no. {_named(equal)} does as well (the network is behind by "
+            f"{_amount(equal.gain, unit, -1)})."
         )
     plain = [one for one in rivals if one.memoryless]
     if not plain:
@@ -73,16 +79,24 @@ def _worth(rivals: Sequence[Rival], unit: str) -> str:
 
 def _memory(history: History) -> str:
     used, ordered, unit = history.steps_used, history.steps_in_order, history.unit
+    least = history.least_tried
     if used == 0:
-        return f"Needs memory: no. It does as well when it reads nothing but one {unit}."
+        return (
+            f"Needs memory: no. On {history.asked:,} places, it does as well when it reads nothing "
+            f"but one {unit}."
+        )
     if used is None:
         sentence = f"Needs memory: yes, more than {_steps(history.most_tried, unit)}"
+    elif used == least:
+        return f"Needs memory: at most {_steps(used, unit)}; fewer were not tried."
     else:
         sentence = f"Needs memory: yes, about {_steps(used, unit)}"
     if ordered is None:
         return sentence + ", and their order matters all along."
     if ordered == 0:
         return sentence + ", whose order does not matter."
+    if ordered == least:
+        return sentence + f", of which the order of the last {ordered:,} at most matters."
     if used is not None and ordered >= used:
         return sentence + ", in their order."
     return sentence + f", of which the order of the last {ordered:,} matters."
@@ -95,7 +109,8 @@ def _named(rival: Rival) -> str:
 
 def _amount(gain: Interval, unit: str, sign: int = 1) -> str:
     low, high = sorted((sign * gain.low, sign * gain.high))
-    return f"{sign * gain.value:.1f} {unit} ({low:.1f} to {high:.1f})"
+    # 0.0 takes the sign from -0.0
+    return f"{sign * gain.value + 0.0:.1f} {unit} ({low:.1f} to {high:.1f})"
 
 
 def _steps(steps: int, unit: str) -> str:
