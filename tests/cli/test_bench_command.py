@@ -89,3 +89,10 @@ def test_steps_that_are_refused_do_not_disturb_the_table(caplog):
     assert bench(*options) == 0
     quiet = logging.getLogger("ostinato.training.hessian_free")
     assert not quiet.isEnabledFor(logging.WARNING)
+
+
+def test_steps_that_are_refused_are_news_again_once_it_has_run():
+    logger = logging.getLogger("ostinato.training.hessian_free")
+    before = logger.level
+    assert bench(*QUICK) == 0
+    assert logger.level == before

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,12 +89,22 @@ def memory(
     if json_file is not None and not json_file.parent.is_dir():
         # hours of trials are not to be lost for that
         raise ValueError(f"--json: there is no folder {json_file.parent}. Make it first.")
-    # a step that is refused belongs to the method, and is no news here
-    logging.getLogger("ostinato.training.hessian_free").setLevel(logging.ERROR)
     say_beside(_size(grid))
-    with _Progress(grid) as progress:
+    with _without_refusals(), _Progress(grid) as progress:
         outcomes = run_grid(grid, out, resume=resume, began=progress.began, watch=progress.looked)
     _show(Table(outcomes), grid, json_file, plot)
+
+
+@contextlib.contextmanager
+def _without_refusals() -> Iterator[None]:
+    """A step that is refused belongs to the method, and is no news here."""
+    logger = logging.getLogger("ostinato.training.hessian_free")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _grid(
