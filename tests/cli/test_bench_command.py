@@ -84,15 +84,16 @@ def test_mistakes_are_told_before_anything_runs(capsys, options, said):
     assert said in capsys.readouterr().err
 
 
-def test_steps_that_are_refused_do_not_disturb_the_table(caplog):
-    options = ["--problems", "anbn", "--remedies", "hf", "--lags", "2", "--updates", "1"]
-    assert bench(*options) == 0
-    quiet = logging.getLogger("ostinato.training.hessian_free")
-    assert not quiet.isEnabledFor(logging.WARNING)
+def test_steps_that_are_refused_are_no_news_while_it_runs_and_are_afterwards(monkeypatch):
+    from ostinato import longlag
 
+    logger, grid, seen = logging.getLogger("ostinato.training.hessian_free"), longlag.run_grid, []
 
-def test_steps_that_are_refused_are_news_again_once_it_has_run():
-    logger = logging.getLogger("ostinato.training.hessian_free")
-    before = logger.level
-    assert bench(*QUICK) == 0
-    assert logger.level == before
+    def watched(*args, **options):
+        seen.append(logger.isEnabledFor(logging.WARNING))
+        return grid(*args, **options)
+
+    monkeypatch.setattr(longlag, "run_grid", watched)
+    assert bench("--problems", "anbn", "--remedies", "hf", "--lags", "2", "--updates", "1") == 0
+    assert seen == [False]
+    assert logger.isEnabledFor(logging.WARNING)

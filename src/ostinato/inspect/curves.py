@@ -145,7 +145,7 @@ def _all_positive(runs: Sequence[Curves]) -> bool:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl, also of one that is being written; none where there is no file."""
+    """The lines of a metrics.jsonl, also one that is being written; none where there is no file."""
     if not path.is_file():
         return []
     texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
