@@ -126,7 +126,7 @@ class _Online(Readout):
         self._split(self._held)
 
     def _split(self, held: Tensor) -> None:
-        self.weight, self.bias = held[:-1].T, held[-1]
+        self.weight, self.bias = held[:-1].T.contiguous(), held[-1].clone()
 
     def _with_one(self, features: Tensor) -> Tensor:
         return torch.cat([features, features.new_ones(len(features), 1)], dim=1)

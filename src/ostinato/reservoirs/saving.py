@@ -113,7 +113,8 @@ def _read(path: str | Path) -> _Saved:
     try:
         with safe_open(str(path), "pt") as file:
             head = json.loads((file.metadata() or {}).get("ostinato", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            # sums may depend on how memory is aligned, and in a file it is not
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, json.JSONDecodeError) as error:
         raise ValueError(
             f"{path}: it is cut short, or no safetensors file ({error}). Restore it from a copy, "
