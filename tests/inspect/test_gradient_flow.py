@@ -43,6 +43,15 @@ def test_a_decay_is_told_in_words():
     )
 
 
+def test_the_rate_in_words_is_that_of_the_steps_spoken_of():
+    # falls quickly at first and slowly later, so that no one rate fits all lags
+    (flow,) = flow_of(diagonal([0.5, 0.99])).flows
+    lag = 5
+    told = float(flow.words(lag).split(" by ")[1].split(" a step")[0])
+    assert abs(told - flow.rate) > 0.01
+    assert told**-lag == pytest.approx(flow.ratio(lag), rel=0.02)
+
+
 def test_each_unit_has_a_flow_of_its_own():
     flow = flow_of(diagonal([0.5, 0.9]))["h", "0"]
     lags = np.arange(T)

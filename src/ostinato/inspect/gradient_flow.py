@@ -66,15 +66,17 @@ class Flow:
         """The flow in a sentence; `lag` is the one that is spoken of, 40 unless given."""
         lag = min(_LAG, len(self.norms) - 1) if lag is None else lag
         ratio = self.ratio(lag) if len(self.norms) else math.nan
-        if math.isnan(self.rate) or math.isnan(ratio) or not lag:
+        if math.isnan(self.rate) or math.isnan(ratio) or not lag or not ratio:
             return "there is too little to tell: no two lags with a gradient that is finite."
         if self.rate == 0 or math.isinf(ratio):
             reach = int(np.flatnonzero(self.norms > 0)[-1]) if (self.norms > 0).any() else 0
             return f"gradients stop: what happened more than {reach} steps ago moves nothing."
-        if abs(self.rate - 1) < _STEADY:
+        # over the steps that are spoken of, so that both halves of the sentence say the same
+        rate = ratio ** (-1 / lag)
+        if abs(rate - 1) < _STEADY:
             how = "gradients keep their size"
         else:
-            how = f"gradients {'shrink' if self.rate < 1 else 'grow'} by {self.rate:.3g} a step"
+            how = f"gradients {'shrink' if rate < 1 else 'grow'} by {rate:.3g} a step"
         return f"{how}: what happened {lag} steps ago moves the loss {_compared(ratio)}."
 
 
