@@ -287,6 +287,27 @@ def test_models_whose_library_is_missing_are_left_out_and_said(monkeypatch):
     )
 
 
+def test_nothing_is_said_of_what_a_model_that_was_left_out_has_learned_from(monkeypatch):
+    from ostinato.compare import language_model
+
+    monkeypatch.setattr(language_model, "_CHAINED", 100)
+    text = "to be, or not to be: that is the question.\n" * 30
+    model = ost.LanguageModel.fit(
+        text,
+        hidden_size=4,
+        num_layers=1,
+        batch_size=4,
+        max_steps=2,
+        progress=False,
+        baselines=False,
+    )
+    said = "The hidden Markov model learned from the last 100 characters."
+    assert said in ost.compare(model, text, history=False, **QUICK).notes
+    for name in ("hmmlearn", "hmmlearn.hmm"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert said not in ost.compare(model, text, history=False, **QUICK).notes
+
+
 def test_several_targets_and_series_and_covariates_are_compared():
     rng = np.random.default_rng(0)
     table = {

@@ -237,15 +237,15 @@ def _guess(
             asked,
         )
     chained = asked.most(_CHAINED) or len(train)
-    if len(train) > chained:
-        trial.notes.append(f"The hidden Markov model learned from the last {chained:,} {kind}.")
-    tried(
+    there = tried(
         trial,
         "hidden Markov model",
         lambda: HiddenMarkovText(train, size, most=chained, seed=asked.seed),
         told,
         asked,
     )
+    if there and len(train) > chained:
+        trial.notes.append(f"The hidden Markov model learned from the last {chained:,} {kind}.")
 
 
 def _best_order(train: Longs, validation: Longs, size: int, most: int, smoothing: str) -> _Grams:

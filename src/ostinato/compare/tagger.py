@@ -134,21 +134,23 @@ def _guess(trial: Trial, rows: TagRows, train: range, test: _Sentences, asked: A
     )
     seen = _Sentences(rows, train)
     some = seen.first(asked.most(_LEARNED))
-    if some < len(seen.words):
-        trial.notes.append(
-            f"The regressions learned from the first {some:,} of {len(seen.words):,} sentences."
-        )
 
     def around(reach: int) -> WordsAround:
         return WordsAround(reach).fit(seen.words[:some], seen.tags[:some])
 
-    for reach in (0, 2):
+    there = [
         tried(
             trial,
             f"logistic regression, {reach} words on each side",
             partial(around, reach),
             lambda guess: told(guess.predict, test.words),
             asked,
+        )
+        for reach in (0, 2)
+    ]
+    if any(there) and some < len(seen.words):
+        trial.notes.append(
+            f"The regressions learned from the first {some:,} of {len(seen.words):,} sentences."
         )
 
 

@@ -150,7 +150,7 @@ def concluded(trial: Trial, asked: Asked) -> Comparison:
 
 def tried(
     trial: Trial, name: str, fit: Callable[[], T], ask: Callable[[T], Floats], asked: Asked
-) -> None:
+) -> bool:
     """Fit a simple model, ask it, and add it to a trial; or say why it could not be.
 
     Args:
@@ -159,6 +159,9 @@ def tried(
         fit: gives a model with `name`, `looks_back` and `parameters`.
         ask: its losses on the test part.
         asked: reports.
+
+    Returns:
+        Whether it could be.
     """
     asked.report(f"fitting: {name}")
     try:
@@ -166,11 +169,12 @@ def tried(
         losses, scoring = _timed(lambda: ask(model))
     except (ValueError, MissingExtraError) as error:
         trial.notes.append(f"Left out: {name} ({error})")
-        return
+        return False
     told: Any = model
     trial.guesses.append(
         Candidate(told.name, np.asarray(losses), told.looks_back, told.parameters, fitting, scoring)
     )
+    return True
 
 
 def network_candidate(
