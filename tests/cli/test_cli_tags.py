@@ -50,6 +50,19 @@ def fitted(tmp_path_factory):
     return folder / "run"
 
 
+@pytest.mark.parametrize("ends", [["epochs=1", "max_steps=12"], ["max_steps=12"]])
+def test_steps_alone_are_not_cut_by_epochs(files, capsys, ends):
+    # six sentences in batches of four: two steps an epoch
+    config = files / "once.toml"
+    config.write_text("[training]\nepochs = 1\n")
+    arguments = ["fit", "tags", str(files / "test.tsv"), "--out", str(files / "run"), *TINY]
+    arguments += ["--validation", str(files / "val.tsv"), "--test", str(files / "val.tsv")]
+    changes = [word for end in ends for word in ("--set", f"training.{end}")]
+    assert run([*arguments, "--config", str(config), *changes, "--json"]) == 0
+    steps = json.loads(capsys.readouterr().out)["training"]["steps"]
+    assert steps == (12 if len(ends) == 1 else 2)
+
+
 def test_fit_says_the_score_beside_the_guess(files, capsys):
     out = files / "run"
     arguments = ["fit", "tags", str(files / "train.tsv"), "--out", str(out), *TINY]

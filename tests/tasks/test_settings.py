@@ -8,6 +8,7 @@ from ostinato.tasks.language_model.settings import (
     LanguageModelSettings,
     ModelSettings,
 )
+from ostinato.tasks.registry import TASKS, settings_class
 from ostinato.tasks.task_settings import recorded_settings
 from ostinato.training import TrainingConfig, save_run
 
@@ -62,6 +63,35 @@ def test_another_optimizer_comes_without_the_momenta_of_the_first():
     assert settings.training.beta2 == 0.9
     again = LanguageModelSettings.from_dict(LanguageModelSettings().to_dict())
     assert again.training.beta2 == 0.99
+
+
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_an_end_given_alone_is_not_cut_by_a_default_or_an_earlier_one(task):
+    kind = settings_class(task)
+    assert kind().training.epochs is not None
+    by_steps = kind().changed(max_steps=7)
+    assert (by_steps.training.max_steps, by_steps.training.epochs) == (7, None)
+    assert kind.from_dict({"training": {"max_steps": 7}}) == by_steps
+    again = by_steps.changed(epochs=2)
+    assert (again.training.max_steps, again.training.epochs) == (None, 2)
+
+
+def test_ends_given_together_are_both_kept():
+    both = LanguageModelSettings().changed(max_steps=7, epochs=2)
+    assert (both.training.max_steps, both.training.epochs) == (7, 2)
+    assert LanguageModelSettings.from_dict(both.to_dict()) == both
+    no_steps = LanguageModelSettings().changed(max_steps=None)
+    assert no_steps == LanguageModelSettings()
+
+
+def test_tables_given_later_count_and_only_the_whole_is_checked():
+    tuned = {"model": {"tune_embeddings": False}, "training": {"epochs": 4}}
+    given = {"model": {"embeddings": "v.txt"}, "data": {"tokens": "words"}}
+    settings = LanguageModelSettings().updated(tuned, {**given, "training": {"max_steps": 3}})
+    assert not settings.model.tune_embeddings
+    assert (settings.training.max_steps, settings.training.epochs) == (3, None)
+    with pytest.raises(ValueError, match="give a file of vectors"):
+        LanguageModelSettings().updated(tuned)
 
 
 def test_whole_numbers_serve_as_decimals():

@@ -215,7 +215,7 @@ def _settings(
     single: dict[str, Any] = {}
     for change in shared.changes or []:
         assign(single, change)
-    return base.updated(merge(merge(named, single), chosen))
+    return base.updated(named, merge(single, chosen))
 
 
 def _print_config(settings: Any, as_json: bool, usage: str) -> None:

@@ -170,13 +170,19 @@ class TaskSettings:
         """The settings that come with the package, by name."""
         return presets(_PRESETS / cls.TASK)
 
-    def updated(self: S, settings: Mapping[str, Any]) -> S:
-        """The same, changed where `settings` (sections that map to settings) says so."""
-        merged = merge(self.to_dict(), settings)
-        training = settings.get("training", {})
-        if isinstance(training, Mapping) and "optimizer" in training and "beta2" not in training:
-            # it was chosen for the optimizer that is replaced
-            merged["training"]["beta2"] = None
+    def updated(self: S, *settings: Mapping[str, Any]) -> S:
+        """The same, changed where each of `settings` (sections that map to settings) says so.
+
+        What is given later counts, and only what all come to is checked. Of `epochs` and `max_steps`, the one that is given alone takes the place of the other, so
+        that a training has the length that was asked for last. Given together, what comes first
+        ends it.
+        """
+        merged: dict[str, Any] = self.to_dict()
+        for table in settings:
+            merged = merge(merged, table)
+            training = table.get("training", {})
+            if isinstance(training, Mapping):
+                merged["training"].update(_replaced(training))
         return build(type(self), merged)
 
     def changed(self: S, **settings: Any) -> S:
@@ -216,6 +222,17 @@ class TaskSettings:
                         f"{name} as it was, or start a new run."
                     )
         self.training.check_resumes(earlier.training.to_dict())
+
+
+def _replaced(training: Mapping[str, Any]) -> dict[str, None]:
+    """What was chosen along with something that `training` gives anew, and goes with it."""
+    gone = []
+    if "optimizer" in training and "beta2" not in training:
+        gone.append("beta2")
+    for end, other in (("max_steps", "epochs"), ("epochs", "max_steps")):
+        if training.get(end) is not None and other not in training:
+            gone.append(other)
+    return dict.fromkeys(gone)
 
 
 def recorded_settings(kind: type[S], folder: str | Path) -> S:

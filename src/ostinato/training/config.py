@@ -78,7 +78,9 @@ class TrainingConfig:
         vanishing_penalty: weight of the penalty on gradients of states that shrink or grow from
             step to step; None: none. See `ostinato.training.vanishing`.
         accumulate: batches whose gradients make one step.
-        epochs: passes over the training data.
+        epochs: passes over the training data. Whichever of `epochs`, `max_steps` and `max_time` is
+            reached first ends the training; settings of a task that name one of the first two
+            alone drop the other.
         max_steps: steps at most.
         max_time: seconds at most; the step under way is finished.
         ema: decay of an exponential average of the weights, which is then what is validated and
