@@ -223,6 +223,11 @@ def test_a_nilpotent_draw_has_no_radius_to_set():
         (lambda: initialise(ost.GRU(3, 4), forget_bias=1.0, chrono=9), "Give one"),
         (lambda: initialise(ost.GRU(3, 4), chrono=2), "above 2"),
         (lambda: initialise(ost.GRU(3, 4), "radius", gain=-1.0), "must not be negative"),
+        (lambda: initialise(ost.GRU(3, 4)), "nothing is named.*orthogonal.*forget_bias or chrono"),
+        (lambda: initialise(ost.GRU(3, 4), [None]), "nothing is named"),
+        (lambda: initialise(ost.GRU(3, 4), input="glorot", gain=0.9), "gain=0.9 belongs to recur"),
+        (lambda: initialise(ost.GRU(3, 4), "zeros", input_gain=0.9), "input_gain=0.9 belongs to"),
+        (lambda: initialise(ost.GRU(3, 4), "zeros", connections=3), "connections=3 belongs to"),
     ],
 )
 def test_bad_requests_say_what_to_do(call, message):

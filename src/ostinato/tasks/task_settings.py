@@ -173,9 +173,9 @@ class TaskSettings:
     def updated(self: S, *settings: Mapping[str, Any]) -> S:
         """The same, changed where each of `settings` (sections that map to settings) says so.
 
-        What is given later counts, and only what all come to is checked. Of `epochs` and `max_steps`, the one that is given alone takes the place of the other, so
-        that a training has the length that was asked for last. Given together, what comes first
-        ends it.
+        What is given later counts, and only what all come to is checked. Of `epochs` and
+        `max_steps`, the one that is given alone takes the place of the other, so that a training
+        has the length that was asked for last. Given together, what comes first ends it.
         """
         merged: dict[str, Any] = self.to_dict()
         for table in settings:

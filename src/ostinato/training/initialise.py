@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.training.blocks import Block, Kind, blocks_of
-from ostinato.training.starts import CONNECTIONS, Request, draw
+from ostinato.training.starts import CONNECTIONS, STARTS, Request, draw
 
 __all__ = ["Choice", "initialise"]
 
@@ -76,9 +76,10 @@ def initialise(
         The module.
 
     Raises:
-        ValueError: a name is unknown; nothing in the module has weights of that kind; a block does
-            not fit its start (not square, or a draw without a radius); no gate is known to keep; or
-            a number is out of range.
+        ValueError: nothing is named, or a number that belongs to nothing named; a name is unknown;
+            nothing in the module has weights of that kind; a block does not fit its start (not
+            square, or a draw without a radius); no gate is known to keep; or a number is out of
+            range.
 
     Example:
         >>> from ostinato import LSTM
@@ -89,6 +90,8 @@ def initialise(
     _check_numbers(gain=gain, input_gain=input_gain, forget_bias=forget_bias)
     if connections < 1:
         raise ValueError(f"initialise: connections must be at least 1, got {connections}.")
+    _check_named(recurrent, input, bias, forget_bias, chrono)
+    _check_used(recurrent, (input, bias), gain, input_gain, connections)
     blocks = blocks_of(module)
     count = 1 + max(block.layer for block in blocks)
     chosen: tuple[tuple[Kind, Choice, float], ...] = (
@@ -136,6 +139,47 @@ def _by_layer(kind: str, choice: Choice, count: int) -> list[str | None]:
             "for all, or one for each."
         )
     return names
+
+
+def _check_named(recurrent: Choice, input: Choice, bias: Choice, *gates: float | None) -> None:
+    if all(gate is None for gate in gates) and not any(map(_names, (recurrent, input, bias))):
+        raise ValueError(
+            "initialise: nothing is named, so nothing would change. Name a start of recurrent or "
+            f"input weights ({', '.join(STARTS)}) or of the bias (zeros, uniform, normal), or give "
+            "forget_bias or chrono."
+        )
+
+
+def _check_used(
+    recurrent: Choice,
+    others: Sequence[Choice],
+    gain: float,
+    input_gain: float,
+    connections: int,
+) -> None:
+    """Refuse numbers that belong to a start which is not asked for."""
+    if gain != 1.0 and not _names(recurrent):
+        raise ValueError(
+            f"initialise: gain={gain} belongs to recurrent, which names no start. Name one, e.g. "
+            'recurrent="orthogonal", or leave gain out; that of input and bias is input_gain.'
+        )
+    if input_gain != 1.0 and not any(map(_names, others)):
+        raise ValueError(
+            f"initialise: input_gain={input_gain} belongs to input and bias, which name no start. "
+            'Name one, e.g. input="uniform", or leave it out.'
+        )
+    if connections != CONNECTIONS and "sparse" not in _names(recurrent) + _names(others[0]):
+        raise ValueError(
+            f'initialise: connections={connections} belongs to the start "sparse", which is not '
+            "named. Name it, or leave connections out."
+        )
+
+
+def _names(choice: Choice) -> list[str]:
+    """The starts that are named, of any layer."""
+    if choice is None or isinstance(choice, str) or not isinstance(choice, Sequence):
+        return [] if choice is None else [name.strip() for name in str(choice).split(",")]
+    return [str(name) for name in choice if name is not None]
 
 
 def _check_numbers(**numbers: float | None) -> None:
