@@ -1,5 +1,7 @@
 """Networks whose memory is known, because their weights are laid by hand, compared task by task."""
 
+import importlib
+import json
 import math
 import sys
 from functools import cache
@@ -10,6 +12,8 @@ import torch
 
 import ostinato as ost
 from ostinato.compare import CompareError
+from ostinato.compare.sources import told_of
+from ostinato.compare.trial import Asked
 from ostinato.data.text import Document
 
 V = 4
@@ -101,7 +105,8 @@ def tagger(k, seed=0):
 def classifier(k, seed=0):
     rng = np.random.default_rng(seed)
     texts = rng.integers(V, size=(400, 9))
-    rows = [(" ".join("abcd"[w] for w in row), "ABCD"[row[-1 - k]]) for row in texts]
+    words = ("aa", "bb", "cc", "dd")
+    rows = [(" ".join(words[w] for w in row), "ABCD"[row[-1 - k]]) for row in texts]
     model = ost.Classifier.fit(
         rows,
         cell=Delay,
@@ -114,7 +119,7 @@ def classifier(k, seed=0):
         progress=False,
     )
     (member,) = model.network.members
-    tokens = [int(model.coder.encode(letter)[0]) for letter in "abcd"]
+    tokens = [int(model.coder.encode(word)[0]) for word in words]
     identity(member.entry.embedding.weight, tokens)
     reads_back(member.readout, k, model.coder.labels.numbers(list("ABCD")))
     return model, rows
@@ -166,6 +171,22 @@ def test_a_network_that_copies_from_k_steps_before_needs_k_steps(kind, k):
     assert found.network.parameters == sum(p.numel() for p in model.parameters())
 
 
+def test_the_past_of_a_text_is_tried_until_nothing_is_missed(monkeypatch):
+    import ostinato.compare.language_model as room
+
+    monkeypatch.setattr(room, "_FIRST", 1)
+    model, text = language_model(4)
+    found = ost.compare(model, text, **QUICK).history
+    assert [one.steps for one in found.cut] == [0, 1, 2, 5]
+    assert (found.steps_used, found.steps_in_order) == (5, 5)
+    # unless it would have to read more than this
+    monkeypatch.setattr(room, "_READ", 2 * 2 * QUICK["places"])
+    short = ost.compare(model, text, **QUICK)
+    assert (short.history.most_tried, short.history.steps_used) == (2, None)
+    assert short.sentences[1].endswith("no more were tried.")
+    assert ost.compare(model, text, full=True, **QUICK).history.steps_used == 5
+
+
 @cache
 def scored(kind, k):
     """Scores alone, which several tests look at."""
@@ -199,6 +220,87 @@ def test_other_data_are_scored_whole_where_the_training_data_are_named():
     found = ost.compare(model, other, train=text, history=False, **QUICK)
     assert found.units == "2,399 characters"
     assert found.confirmed
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_whose_data_have_moved_says_so_and_how_it_was_begun(kind, tmp_path):
+    model, _ = kind(1)
+    folder = tmp_path / "run"
+    model.save(folder)
+    starts = [{"command": ["/usr/bin/ostinato", "fit", "some kind", "old place.csv"]}]
+    (folder / "environment.json").write_text(json.dumps({"starts": starts}))
+    gone = tmp_path / "old place.csv"
+    for data, others in ((gone, {}), (kind(1)[1], {"train": gone})):
+        with pytest.raises(CompareError) as error:
+            ost.compare(model, data, folder=folder, **others, **QUICK)
+        told = str(error.value)
+        assert str(gone) in told
+        assert "begun by `ostinato fit 'some kind' 'old place.csv'`" in told
+        assert "name where the same files are now" in told
+    _, others = kind(1, seed=5)
+    with pytest.raises(CompareError, match="begun by `ostinato fit"):
+        ost.compare(model, others, folder=folder, **QUICK)
+
+
+@pytest.mark.parametrize("record", [None, "no json", '{"starts": []}'])
+def test_a_run_that_does_not_say_how_it_was_begun_is_told_of_without(record, tmp_path):
+    if record is not None:
+        (tmp_path / "environment.json").write_text(record)
+    assert told_of(tmp_path) == ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_simple_model_says_of_a_row_does_not_hang_on_the_others(kind):
+    """So nothing that is held out has chosen any of its settings, or been learned from."""
+    model, data = kind(2)
+    first, other, length = halves(kind)
+    asked = Asked(train=data, history=False, resamples=100)
+    trial = importlib.import_module(f"ostinato.compare.{kind.__name__}")
+    ask = getattr(trial, f"{kind.__name__}_trial")
+    one, two = (ask(model, joined(first, last), asked) for last in (first, other))
+    assert len(one.guesses) >= 2
+    for guess, same in zip(one.guesses, two.guesses, strict=True):
+        assert (guess.name, guess.parameters) == (same.name, same.parameters)
+        np.testing.assert_array_equal(guess.losses[:length], same.losses[:length])
+    assert any(
+        (guess.losses[length:] != same.losses[length:]).any()
+        for guess, same in zip(one.guesses, two.guesses, strict=True)
+    )
+
+
+def halves(kind):
+    """Two test parts, and how many units of the first are scored before the second begins."""
+    (_, first), (_, other) = (kind(2, seed=seed) for seed in (5, 6))
+    if kind is language_model:
+        return str(first.text), str(other.text), len(first.text) - 1
+    if kind is forecaster:
+        # forecasts begin 12 rows after the series
+        return first["x"], other["x"], len(first["x"]) - 12
+    return first, other, len(first)
+
+
+def joined(first, last):
+    if isinstance(first, str):
+        return Document(first + last)
+    if isinstance(first, np.ndarray):
+        return {"x": np.concatenate([first, last])}
+    return [*first, *last]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_models_are_scored_on_the_same_units(kind):
+    model, data = kind(2)
+    trial = importlib.import_module(f"ostinato.compare.{kind.__name__}")
+    found = getattr(trial, f"{kind.__name__}_trial")(
+        model, data, Asked(history=False, resamples=100)
+    )
+    for guess in found.guesses:
+        assert guess.losses.shape == found.network.losses.shape == found.weights.shape
+        assert np.isfinite(guess.losses).all()
+        assert (guess.losses >= 0).all()
+        assert guess.parameters >= 0
+        assert guess.fit_seconds >= 0
+        assert guess.score_seconds >= 0
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -80,23 +80,38 @@ def history(used, ordered, steps=(0, 1, 2, 5, 10), longest=None):
             history(0, 0),
             "Needs memory: no. On 100 places, it does as well when it reads nothing but one word.",
         ),
-        (history(1, 0), "Needs memory: yes, about 1 word, whose order does not matter."),
-        (history(5, 5), "Needs memory: yes, about 5 words, in their order."),
+        (
+            history(1, 0),
+            "Needs memory: yes, about 1 word, whose order does not matter; from there to 10, "
+            "nothing is missed.",
+        ),
+        (
+            history(5, 5),
+            "Needs memory: yes, about 5 words, in their order; from there to 10, nothing is "
+            "missed.",
+        ),
         (
             history(10, 2),
             "Needs memory: yes, about 10 words, of which the order of the last 2 matters.",
         ),
         (
             history(None, 5),
-            "Needs memory: yes, more than 10 words, of which the order of the last 5 matters.",
+            "Needs memory: yes, more than 10 words, of which the order of the last 5 matters; no "
+            "more were tried.",
         ),
         (
             history(None, None),
-            "Needs memory: yes, more than 10 words, and their order matters all along.",
+            "Needs memory: yes, more than 10 words, and their order matters all along; no more "
+            "were tried.",
         ),
         (
             history(None, 0, longest=12),
-            "Needs memory: yes, about 12 words, whose order does not matter.",
+            "Needs memory: yes, all of the past that there is, 12 words at most, whose order does "
+            "not matter.",
+        ),
+        (
+            history(None, None, longest=12),
+            "Needs memory: yes, all of the past that there is, 12 words at most, in their order.",
         ),
     ],
 )

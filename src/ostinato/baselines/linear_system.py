@@ -9,7 +9,8 @@ where the training part was. Its likelihood is that of the Kalman filter, which 
 C A^h times what s is expected to be, plus what l is. statsmodels' `MLEModel` filters, and finds A,
 C, Q and R by maximum likelihood; its `constrain_stationary_multivariate` keeps A stationary (Ansley
 and Kohn 1986, Journal of Statistical Computation and Simulation 24, as its documentation cites). s
-begins in its stationary distribution, l anywhere: with a hundred times the variance of the series.
+begins in its stationary distribution, l anywhere: with a hundred times the variance of the series
+that was learned from.
 """
 
 from __future__ import annotations
@@ -30,11 +31,17 @@ _ITERATIONS = 60
 _LEAST = 1e-8
 
 
-def linear_system(values: Floats, size: int) -> Any:
+def linear_system(values: Floats, size: int, variance: Floats | None = None) -> Any:
     """The system of `size` states over a series [T, Y], as a statsmodels `MLEModel`.
 
     Its parameters, as `start_params` and `loglike` have them: A row by row, C row by row, the
     diagonals of Q and R.
+
+    Args:
+        values: the series.
+        size: width of the hidden state.
+        variance: of each target, a hundred times which the levels begin with, [Y]; None: of
+            `values`.
 
     Raises:
         MissingExtraError: statsmodels is not installed.
@@ -56,7 +63,8 @@ def linear_system(values: Floats, size: int) -> Any:
             both = width + size
             super().__init__(endog, k_states=both, k_posdef=both)
             start = begin.Initialization(both)
-            anywhere = np.diag(100 * np.maximum(endog.var(axis=0), 1e-8))
+            spread = endog.var(axis=0) if variance is None else variance
+            anywhere = np.diag(100 * np.maximum(spread, 1e-8))
             start.set((0, width), "known", constant=np.zeros(width), stationary_cov=anywhere)
             start.set((width, both), "stationary")
             self.ssm.initialize(start)
@@ -150,7 +158,10 @@ class LinearDynamicalSystem(SeriesGuess):
     def fit(self, tracks: Sequence[Track], horizon: int) -> LinearDynamicalSystem:
         self.horizon = horizon
         longest = max(tracks, key=len)
-        model = linear_system(longest.targets[-self.rows :], self.states)
+        rows = longest.targets[-self.rows :]
+        # a series that is to be forecast does not tell its own variance beforehand
+        self._variance = rows.var(axis=0)
+        model = linear_system(rows, self.states)
         with warnings.catch_warnings():
             # that the optimiser stopped at its last iteration is what was asked of it
             warnings.simplefilter("ignore")
@@ -168,7 +179,7 @@ class LinearDynamicalSystem(SeriesGuess):
         return self
 
     def predict(self, track: Track, origins: Longs) -> Floats:
-        model = linear_system(track.targets, self.states)
+        model = linear_system(track.targets, self.states, self._variance)
         model.update(self.values)
         # what the state is expected to be at each row, knowing all rows before it, [T + 1, S]
         expected = np.asarray(model.ssm.filter().predicted_state).T[origins]

@@ -93,6 +93,7 @@ def compare(
         resamples=resamples,
         level=level,
         seed=seed,
+        folder=run,
     )
     if plot is not None:
         _draw(found, run, plot)

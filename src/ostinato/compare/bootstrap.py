@@ -176,7 +176,7 @@ def block_length(values: ArrayLike) -> int:
     inside = np.abs(covariance[1:] / covariance[0]) < band
     runs = np.convolve(inside, np.ones(near), mode="valid") == near
     m = int(np.argmax(runs)) if runs.any() else most
-    M = min(2 * max(m, 1), lags)
+    M = min(2 * max(m, 1), most)
     k = np.arange(1, M + 1)
     window = np.minimum(1, 2 * (1 - k / M))
     spectrum = covariance[0] + 2 * float(window @ covariance[1 : M + 1])

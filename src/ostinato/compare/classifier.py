@@ -15,9 +15,9 @@ from ostinato.baselines.labels import (
     LabelRegression,
     MostFrequentLabel,
 )
-from ostinato.compare.history import History, ladder, trace_history
+from ostinato.compare.history import History, ladder, shuffled, trace_history
 from ostinato.compare.result import Metric
-from ostinato.compare.sources import UNCONFIRMED, confirm, nothing_held_out, recorded
+from ostinato.compare.sources import confirm, nothing_held_out, recorded
 from ostinato.compare.trial import (
     Asked,
     Floats,
@@ -148,29 +148,26 @@ def _guess(trial: Trial, model: Classifier, train: _Rows, test: _Rows, asked: As
 
 def _history(test: _Rows, coded: _Coded, wrong: Floats, asked: Asked) -> History:
     """What all but the last k + 1 steps of a row are worth."""
-    most = asked.most(_PLACES) if asked.places is None else asked.places
-    chosen = evenly(len(coded.rows), most)
+    chosen = asked.some_places(len(coded.rows), _PLACES)
     rows = [coded.rows[n] for n in chosen.tolist()]
     longest = max(len(one) for one in rows) - 1
-    steps = asked.steps or ladder(longest)
 
-    def ask(way: str, k: int) -> Floats:
+    def ask(way: str, k: int, reach: int) -> Floats:
         asked.report(f"history: {way} beyond {k} steps")
         rng = np.random.default_rng((asked.seed, k))
         told = np.zeros(test.targets.shape, dtype=bool)
-        told[chosen] = coded.told([_without(row, k, way, rng) for row in rows])
+        less = [row[-k - 1 :] if way == "cut" else shuffled(row, k + 1, rng) for row in rows]
+        told[chosen] = coded.told(less)
         return test.wrong(told)[chosen]
 
     return trace_history(
-        wrong[chosen], ask, steps, higher=True, unit="step", longest=longest, **asked.drawing
-    )
-
-
-def _without(row: Any, k: int, way: str, rng: np.random.Generator) -> Any:
-    """A row without what is further back than k steps from its end."""
-    split = max(len(row) - k - 1, 0)
-    return (
-        row[split:] if way == "cut" else np.concatenate([rng.permutation(row[:split]), row[split:]])
+        wrong[chosen],
+        ask,
+        asked.steps or ladder(longest),
+        higher=True,
+        unit="step",
+        longest=longest,
+        **asked.drawing,
     )
 
 
@@ -211,22 +208,22 @@ def _decided(told: Any, several: bool) -> Any:
 
 def _parts(model: Classifier, data: Any, asked: Asked) -> tuple[_Rows, _Rows, bool, list[str]]:
     settings = model.settings
-    fitted = data if asked.train is None else asked.train
-    parts = read_parts(settings, fitted, asked.validation, None if asked.train is None else data)
+    last = None if asked.train is None else data
+    parts = read_parts(settings, asked.fitted_on(data), asked.validation, last)
     held_out, confirmed = parts.held_out, True
     rows = parts.rows
     if asked.train is None:
-        confirmed = confirm(model, lambda: (digest_of(rows.fingerprint()),), asked)
+        confirmed = confirm(model, rows.fingerprint, asked)
     elif recorded(model) != digest_of(rows.fingerprint()):
         # the run may have had a test part of its own, drawn from what it was fitted on
         alone = read_parts(settings, asked.train, asked.validation)
-        confirmed = confirm(model, lambda: (digest_of(alone.rows.fingerprint()),), asked)
+        confirmed = confirm(model, alone.rows.fingerprint, asked)
         if confirmed:
             # rows of `train` come first in both
             parts = type(parts)(rows, alone.train, alone.validation, held_out)
     if not len(held_out):
         raise nothing_held_out()
-    notes = [] if confirmed else [UNCONFIRMED]
+    notes = []
     chosen = []
     for what, among, most in (
         ("Learned from", parts.train, _LEARNED),

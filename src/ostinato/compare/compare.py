@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from ostinato.compare.result import Comparison
-from ostinato.compare.sources import CompareError
+from ostinato.compare.sources import CompareError, missing_data
 from ostinato.compare.trial import Asked, concluded
 from ostinato.tasks.registry import load
 
@@ -41,6 +41,7 @@ def compare(
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
+    folder: str | Path | None = None,
     progress: bool = True,
 ) -> Comparison:
     """Judge whether a network is worth having, and how much memory it needs.
@@ -60,16 +61,17 @@ def compare(
         full: thin nothing out.
         history: cut and shuffle the past.
         steps: how many steps of the past are left, rising; 0, 1, 2, 5, 10, 20, 40, ... unless
-            given.
+            given, as far as there is a past; of a text, until nothing more is missed.
         places: places of the test part that are asked about with less of the past.
         resamples: draws of the bootstrap, at least 2 / (1 - level).
         level: probability of the intervals.
         seed: of all draws.
+        folder: of the run, where `model` is not it: errors tell by it how the run was begun.
         progress: show what is being done, where there is a terminal.
 
     Raises:
-        CompareError: (a ValueError) the model is of another task, the data are not what it was
-            fitted on, nothing was held out, or there are too few draws for `level`.
+        CompareError: (a ValueError) the model is of another task, the data are gone or are not what
+            it was fitted on, nothing was held out, or there are too few draws for `level`.
 
     Example:
         >>> import ostinato as ost
@@ -81,6 +83,7 @@ def compare(
         6
     """
     if isinstance(model, (str, Path)):
+        folder = folder or model
         model = load(model)
     task = getattr(getattr(model, "SETTINGS", None), "TASK", None)
     if task not in KINDS:
@@ -103,9 +106,13 @@ def compare(
             resamples=resamples,
             level=level,
             seed=seed,
+            folder=None if folder is None else Path(folder),
             report=report,
         )
-        trial = _named(KINDS[task])(model, data, asked)
+        try:
+            trial = _named(KINDS[task])(model, data, asked)
+        except FileNotFoundError as error:
+            raise missing_data(error, asked.folder) from error
         report("drawing again")
         return concluded(trial, asked)
 

@@ -17,7 +17,7 @@ from ostinato.baselines.linear_system import LinearDynamicalSystem
 from ostinato.baselines.tracks import CopyLast, SeasonalNaive, SeriesGuess, Track
 from ostinato.compare.history import History, ladder, trace_history
 from ostinato.compare.result import Metric
-from ostinato.compare.sources import UNCONFIRMED, CompareError, confirm, nothing_held_out
+from ostinato.compare.sources import confirm, nothing_held_out, refuse_validation
 from ostinato.compare.trial import (
     Asked,
     Floats,
@@ -32,7 +32,7 @@ from ostinato.data.series import SeriesStore
 from ostinato.data.windows import Numbers, WindowReader, Windows, split
 from ostinato.tasks.forecaster.context import read_source
 from ostinato.tasks.forecaster.fitting import fingerprint
-from ostinato.tasks.task import digest_of, evaluating
+from ostinato.tasks.task import evaluating
 
 if TYPE_CHECKING:
     from ostinato.tasks.forecaster.task import Forecaster
@@ -81,11 +81,12 @@ class _Test:
         ]
         return np.concatenate(found)
 
-    def some(self, most: int | None) -> _Test:
-        """So many of the forecasts at most, spread evenly."""
-        flat = evenly(sum(self.lengths), most)
+    def some(self, places: Longs) -> _Test:
+        """Some of the forecasts, by their numbers among all."""
         edges = np.cumsum([0, *self.lengths])
-        picked = [flat[(flat >= first) & (flat < stop)] - first for first, stop in pairwise(edges)]
+        picked = [
+            places[(places >= first) & (places < stop)] - first for first, stop in pairwise(edges)
+        ]
         return replace(
             self,
             origins=[all_of[k] for all_of, k in zip(self.origins, picked, strict=True)],
@@ -104,16 +105,12 @@ def forecaster_trial(model: Forecaster, data: Any, asked: Asked) -> Trial:
     Raises:
         CompareError: nothing was held out, or the table is another one.
     """
-    if asked.validation is not None:
-        raise CompareError(
-            "compare: the validation part of a forecaster is a part of its table. Leave "
-            "validation out."
-        )
+    refuse_validation(asked, "forecaster", "table")
     asked.report("reading")
     train, test, confirmed = _parts(model, data, asked)
-    notes = [] if confirmed else [UNCONFIRMED]
+    notes = []
     count = sum(test.lengths)
-    test = test.some(asked.most(_SCORED))
+    test = test.some(evenly(count, asked.most(_SCORED)))
     kept = sum(test.lengths)
     if kept < count:
         notes.append(f"Scored: {kept:,} of {count:,} forecasts, spread evenly.")
@@ -203,14 +200,13 @@ def _history(model: Forecaster, test: _Test, asked: Asked) -> History:
 
     Cut rows are held at the value of the last row that is kept; what is known in advance stays.
     """
-    some = test.some(asked.most(_PLACES) if asked.places is None else asked.places)
+    some = test.some(asked.some_places(sum(test.lengths), _PLACES))
     longest = some.reader.shape.past - 1
-    steps = asked.steps or ladder(longest)
 
     def errors(changed: Callable[[Windows], Windows] | None) -> Floats:
         return some.losses(lambda number: _forecasts(model, some, number, changed))
 
-    def ask(way: str, k: int) -> Floats:
+    def ask(way: str, k: int, reach: int) -> Floats:
         asked.report(f"history: {way} beyond {k} rows")
         draws = torch.Generator().manual_seed(asked.seed * 100_003 + k)
         return errors(lambda batch: _without(batch, k, way, draws))
@@ -218,7 +214,7 @@ def _history(model: Forecaster, test: _Test, asked: Asked) -> History:
     return trace_history(
         errors(None),
         ask,
-        steps,
+        asked.steps or ladder(longest),
         weights=some.weights,
         unit="step",
         longest=longest,
@@ -245,8 +241,8 @@ def _without(batch: Windows, k: int, way: str, draws: torch.Generator) -> Window
 
 def _parts(model: Forecaster, data: Any, asked: Asked) -> tuple[list[Track], _Test, bool]:
     settings = model.settings.data
-    fitted = read_source(data if asked.train is None else asked.train, settings)
-    confirmed = confirm(model, lambda: (digest_of(fingerprint(fitted)),), asked)
+    fitted = read_source(asked.fitted_on(data), settings)
+    confirmed = confirm(model, lambda: fingerprint(fitted), asked)
     parts = split(fitted, settings.train, settings.validation, settings.held_out)
     store, held_out = fitted, parts.held_out
     if asked.train is not None:

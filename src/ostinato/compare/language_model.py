@@ -13,23 +13,15 @@ from torch.nn import functional as F
 
 from ostinato.baselines.hidden_markov import HiddenMarkovText
 from ostinato.baselines.ngram import NGram
-from ostinato.compare.history import History, ladder, trace_history
+from ostinato.compare.history import History, ladder, shuffled, trace_history
 from ostinato.compare.result import Metric
-from ostinato.compare.sources import UNCONFIRMED, CompareError, confirm, nothing_held_out
-from ostinato.compare.trial import (
-    Asked,
-    Floats,
-    Longs,
-    Trial,
-    evenly,
-    network_candidate,
-    tried,
-)
+from ostinato.compare.sources import confirm, nothing_held_out, refuse_validation
+from ostinato.compare.trial import Asked, Floats, Longs, Trial, network_candidate, tried
 from ostinato.data.parts import split_documents
 from ostinato.data.streams import IGNORED, Corpus, blocks, encode_documents
 from ostinato.data.text import read_documents
 from ostinato.tasks.language_model.fitting import fingerprint
-from ostinato.tasks.task import digest_of, evaluating
+from ostinato.tasks.task import evaluating
 
 if TYPE_CHECKING:
     from ostinato.tasks.language_model.task import LanguageModel
@@ -39,11 +31,14 @@ __all__ = ["language_model_trial", "text_history"]
 # what a comparison takes that is not to take long: tokens that are scored, counted, learned by the
 # hidden Markov model, and asked about with less of the past
 _SCORED, _COUNTED, _CHAINED, _PLACES = 200_000, 5_000_000, 50_000, 1_000
-_LONGEST = 160
+# steps of the past from which on more are tried only where they are missed, and tokens that are
+# read at most to ask about so many
+_FIRST, _READ = 160, 4_000_000
 _ORDERS = {"characters": 8}
 _SHORT_ORDER = 4
 _STEPS = 512
-_ROWS = 128
+# rows and tokens that are walked at a time
+_ROWS, _TOKENS = 128, 1 << 16
 
 
 class _Unigram(NGram):
@@ -75,15 +70,11 @@ def language_model_trial(model: LanguageModel, data: Any, asked: Asked) -> Trial
     Raises:
         CompareError: nothing was held out, or the text is another one.
     """
-    if asked.validation is not None:
-        raise CompareError(
-            "compare: the validation part of a language model is a share of its text. Leave "
-            "validation out."
-        )
+    refuse_validation(asked, "language model", "text")
     asked.report("reading")
     train, validation, test, confirmed = _parts(model, data, asked)
     kind, size = model.tokenizer.kind, model.tokenizer.size
-    notes = [] if confirmed else [UNCONFIRMED]
+    notes = []
     unit = kind.removesuffix("s")
     scored = asked.most(_SCORED)
     if scored is not None and len(test) > scored + 1:
@@ -144,7 +135,8 @@ def text_history(
     """What the past is worth to a language model.
 
     A cut past begins from the initial state, k + 1 tokens before the one to be predicted. What is
-    shuffled is the past from there to the most steps tried, before which nothing is read.
+    shuffled is the past from there to twice the most steps tried, before which nothing is read.
+    Where k is not said, it is doubled until neither costs anything.
 
     Args:
         model: fitted.
@@ -158,27 +150,26 @@ def text_history(
     there = before >= 1
     targets, nats, before = targets[there], nats[there], before[there]
     longest = int(before.max(initial=1)) - 1
-    steps = asked.steps or ladder(longest + 1, None if asked.full else _LONGEST)
-    chosen = evenly(len(targets), asked.most(_PLACES) if asked.places is None else asked.places)
+    chosen = asked.some_places(len(targets), _PLACES)
     targets, before = targets[chosen], before[chosen]
     tokens = np.asarray(corpus.tokens)
-    reach = max(steps) + 1
 
-    def ask(way: str, k: int) -> Floats:
+    def ask(way: str, k: int, reach: int) -> Floats:
         asked.report(f"history: {way} beyond {k} {unit}s")
         rng = np.random.default_rng((asked.seed, k))
         rows = []
         for target, have in zip(targets.tolist(), before.tolist(), strict=True):
-            read = tokens[target - min(have, k + 1 if way == "cut" else reach) : target]
-            rows.append(_shuffled(read, k + 1, rng) if way == "shuffle" else read)
+            read = tokens[target - min(have, 1 + (k if way == "cut" else reach)) : target]
+            rows.append(shuffled(read, k + 1, rng) if way == "shuffle" else read)
         return _last_nats(model, rows, tokens[targets])
 
     return trace_history(
         nats[chosen],
         ask,
-        steps,
+        asked.steps or ladder(longest, _FIRST),
+        most=None if asked.steps else (asked.most(_READ // (2 * len(targets))) or longest),
         unit=unit,
-        longest=longest if longest <= max(steps) else None,
+        longest=longest,
         # of a short text, places lie near each other
         block=None,
         **asked.drawing,
@@ -191,9 +182,10 @@ def _last_nats(model: LanguageModel, rows: Sequence[Any], targets: Any) -> Float
     device = next(model.parameters()).device
     lengths = np.array([len(row) for row in rows])
     order = np.argsort(lengths, kind="stable")
+    size = max(min(_ROWS, _TOKENS // int(lengths.max(initial=1))), 1)
     with evaluating(model):
-        for first in range(0, len(rows), _ROWS):
-            some = order[first : first + _ROWS]
+        for first in range(0, len(rows), size):
+            some = order[first : first + size]
             laid = np.zeros((int(lengths[some].max()), len(some)), dtype=np.int64)
             for b, row in enumerate(some.tolist()):
                 laid[: lengths[row], b] = rows[row]
@@ -260,9 +252,8 @@ def _best_order(train: Longs, validation: Longs, size: int, most: int, smoothing
 def _parts(model: LanguageModel, data: Any, asked: Asked) -> tuple[Longs, Longs, Corpus, bool]:
     settings = model.settings.data
     reads: dict[str, Any] = {"separator": settings.separator, "encoding": settings.encoding}
-    fitted = data if asked.train is None else asked.train
-    documents = read_documents(fitted, **reads)
-    confirmed = confirm(model, lambda: (digest_of(fingerprint(documents)),), asked)
+    documents = read_documents(asked.fitted_on(data), **reads)
+    confirmed = confirm(model, lambda: fingerprint(documents), asked)
     whole = settings.tokens != "characters"
     shares = (settings.validation, settings.held_out)
     train, validation, held_out = split_documents(
@@ -301,9 +292,3 @@ def _wanted(corpus: Corpus) -> Any:
     """Of each token but the first, whether anything asks for it, [N - 1]."""
     places = np.arange(1, len(corpus))
     return np.ones(len(places), dtype=bool) if corpus.joined else ~np.isin(places, corpus.starts)
-
-
-def _shuffled(row: Any, kept: int, rng: np.random.Generator) -> Any:
-    """A row of which all but the last `kept` entries stand in a drawn order."""
-    split = max(len(row) - kept, 0)
-    return np.concatenate([rng.permutation(row[:split]), row[split:]])

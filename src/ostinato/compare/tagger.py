@@ -12,16 +12,8 @@ from ostinato.baselines.tag_chain import HiddenMarkovTags, WordsAround
 from ostinato.baselines.tagging import MostFrequentTag
 from ostinato.compare.history import History, ladder, trace_history
 from ostinato.compare.result import Metric
-from ostinato.compare.sources import UNCONFIRMED, confirm, nothing_held_out, recorded
-from ostinato.compare.trial import (
-    Asked,
-    Floats,
-    Longs,
-    Trial,
-    evenly,
-    network_candidate,
-    tried,
-)
+from ostinato.compare.sources import confirm, nothing_held_out, recorded
+from ostinato.compare.trial import Asked, Floats, Longs, Trial, network_candidate, tried
 from ostinato.tasks.tagger.data import TagRows
 from ostinato.tasks.tagger.fitting import cut_parts, kind_of, read_parts
 from ostinato.tasks.task import digest_of
@@ -85,7 +77,6 @@ def tagger_trial(model: Tagger, data: Any, asked: Asked) -> Trial:
         "sentence",
         f"{lengths.sum():,} words of {len(lengths):,} sentences",
         confirmed=confirmed,
-        notes=[] if confirmed else [UNCONFIRMED],
     )
     _guess(trial, rows, train, test, asked)
     if asked.history:
@@ -159,12 +150,10 @@ def _history(
 ) -> History:
     """What the words further than k from a word, on either side, are worth for its tag."""
     places = [(s, k) for s, row in enumerate(test.words) for k in range(len(row))]
-    most = asked.most(_PLACES) if asked.places is None else asked.places
-    places = [places[n] for n in evenly(len(places), most).tolist()]
+    places = [places[n] for n in asked.some_places(len(places), _PLACES).tolist()]
     longest = max(len(row) for row in test.words) - 1
-    steps = asked.steps or ladder(longest)
 
-    def ask(way: str, k: int) -> Floats:
+    def ask(way: str, k: int, reach: int) -> Floats:
         asked.report(f"history: {way} beyond {k} words")
         rng = np.random.default_rng((asked.seed, k))
         made = [_without(test.words[s], place, k, way, rng) for s, place in places]
@@ -179,7 +168,7 @@ def _history(
     return trace_history(
         full,
         ask,
-        steps,
+        asked.steps or ladder(longest),
         higher=True,
         unit="word",
         longest=longest,
@@ -225,7 +214,7 @@ def _parts(model: Tagger, data: Any, asked: Asked) -> tuple[TagRows, range, rang
     apart = asked.validation is not None
     if asked.train is None:
         rows = read_parts(settings, data, asked.validation, None)
-        confirmed = confirm(model, lambda: (digest_of(rows.fingerprint()),), asked)
+        confirmed = confirm(model, rows.fingerprint, asked)
         train, _, held_out = cut_parts(rows, settings, apart, False)
         if not held_out:
             raise nothing_held_out()
@@ -236,7 +225,7 @@ def _parts(model: Tagger, data: Any, asked: Asked) -> tuple[TagRows, range, rang
         return rows, train, held_out, True
     # the run may have had a test part of its own, cut from what it was fitted on
     alone = read_parts(settings, asked.train, asked.validation, None)
-    confirmed = confirm(model, lambda: (digest_of(alone.fingerprint()),), asked)
+    confirmed = confirm(model, alone.fingerprint, asked)
     if confirmed:
         train, _, _ = cut_parts(rows, settings, apart, False)
     return rows, train, held_out, confirmed

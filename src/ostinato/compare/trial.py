@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -30,6 +31,11 @@ Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 T = TypeVar("T")
 
+_UNCONFIRMED = (
+    "The run's record does not confirm that the simple models learned from what the network was "
+    "fitted on: see to it that they did."
+)
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -44,6 +50,7 @@ class Asked:
         places: places that `history` asks about at most; None: as the task has it.
         resamples, level, seed: of the bootstrap; see `draw_again`. The seed also draws what is
             shuffled.
+        folder: of the network's run, if it has one.
         report: told what is being done.
     """
 
@@ -56,11 +63,20 @@ class Asked:
     resamples: int = 1000
     level: float = 0.95
     seed: int = 0
+    folder: Path | None = None
     report: Callable[[str], object] = field(default=lambda stage: None)
 
     def most(self, cheap: int) -> int | None:
         """How many of something are taken at most; None: all."""
         return None if self.full else cheap
+
+    def some_places(self, count: int, cheap: int) -> Longs:
+        """Which of so many places are asked about with less of the past, spread evenly."""
+        return evenly(count, self.most(cheap) if self.places is None else self.places)
+
+    def fitted_on(self, data: Any) -> Any:
+        """What the network was fitted on, where `data` were given to be compared on."""
+        return data if self.train is None else self.train
 
     @property
     def drawing(self) -> dict[str, Any]:
@@ -144,7 +160,11 @@ def concluded(trial: Trial, asked: Asked) -> Comparison:
         trial.unit,
         asked.level,
         trial.confirmed,
-        (*trial.notes, _drawn(trial, draws.block, asked)),
+        (
+            *(() if trial.confirmed else (_UNCONFIRMED,)),
+            *trial.notes,
+            _drawn(trial, draws.block, asked),
+        ),
     )
 
 

@@ -78,28 +78,46 @@ def _worth(rivals: Sequence[Rival], unit: str) -> str:
 
 
 def _memory(history: History) -> str:
-    used, ordered, unit = history.steps_used, history.steps_in_order, history.unit
-    least = history.least_tried
+    used, unit, least = history.steps_used, history.unit, history.least_tried
     if used == 0:
         return (
             f"Needs memory: no. On {history.asked:,} places, it does as well when it reads nothing "
             f"but one {unit}."
         )
-    if used is None:
-        sentence = f"Needs memory: yes, more than {_steps(history.most_tried, unit)}"
-    elif used == least:
+    if used == least:
         return f"Needs memory: at most {_steps(used, unit)}; fewer were not tried."
-    else:
-        sentence = f"Needs memory: yes, about {_steps(used, unit)}"
+    return f"Needs memory: yes, {_amount_used(history)}{_order(history)}{_tried(history)}."
+
+
+def _amount_used(history: History) -> str:
+    used, most, unit = history.steps_used, history.most_tried, history.unit
+    if used is None:
+        return f"more than {_steps(most, unit)}"
+    if used > most:
+        return f"all of the past that there is, {_steps(used, unit)} at most"
+    return f"about {_steps(used, unit)}"
+
+
+def _order(history: History) -> str:
+    used, ordered = history.steps_used, history.steps_in_order
     if ordered is None:
-        return sentence + ", and their order matters all along."
+        return ", and their order matters all along"
     if ordered == 0:
-        return sentence + ", whose order does not matter."
-    if ordered == least:
-        return sentence + f", of which the order of the last {ordered:,} at most matters."
+        return ", whose order does not matter"
+    if ordered == history.least_tried:
+        return f", of which the order of the last {ordered:,} at most matters"
     if used is not None and ordered >= used:
-        return sentence + ", in their order."
-    return sentence + f", of which the order of the last {ordered:,} matters."
+        return ", in their order"
+    return f", of which the order of the last {ordered:,} matters"
+
+
+def _tried(history: History) -> str:
+    """How far back it was looked, where something was left beyond what is used."""
+    used, most = history.steps_used, history.most_tried
+    if used is None:
+        return "; no more were tried"
+    beyond = max(used, history.steps_in_order or 0)
+    return f"; from there to {most:,}, nothing is missed" if beyond < most else ""
 
 
 def _named(rival: Rival) -> str:
