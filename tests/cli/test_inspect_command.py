@@ -41,7 +41,7 @@ def test_options_choose_what_is_shown(folder, tmp_path, capsys):
     assert told["values"] == ["f, layer stack.1"]
     assert told["steps"] == [5]
     assert told["bytes"] == out.stat().st_size
-    assert "12 tokens; the first 5 are shown" in told["notes"][0]
+    assert "12 characters; the first 5 are shown" in told["notes"][0]
     with np.load(data, allow_pickle=False) as saved:
         assert saved["stack.1/0/f"].shape == (5, 4)
 

@@ -194,7 +194,7 @@ def test_longer_text_is_cut_and_the_page_says_so(lm):
     page = page_of_model(lm, "to be or not", max_steps=5)
     assert page.material.axes[0].labels == tuple("to be")
     (note,) = page.notes
-    assert "12 tokens; the first 5 are shown" in note
+    assert "12 characters; the first 5 are shown" in note
     assert note in page.html
 
 
@@ -315,9 +315,9 @@ def test_translator_shows_its_attention():
     model = ost.Translator.fit(pairs, tokens="words", hidden_size=6, embedding_size=4, **QUICK)
     page = page_of_model(model, "one two")
     (look,) = page.material.attention
-    assert look.read == ("one", "two", "end")
+    assert look.read == ("one", "two", "<end>")
     assert look.weights.sum(axis=1) == pytest.approx(1, abs=1e-5)
-    assert page.material.axes[0].labels == look.read
+    assert [axis.labels for axis in page.material.axes] == [look.written, look.read]
     by_axis = {t.layer.split(".")[0]: page.material.axes[t.axis].name for t in page.material.tracks}
     assert by_axis["encoder"] == "pieces read"
     assert by_axis["decoder"] == "pieces written"
@@ -336,11 +336,11 @@ def test_forecaster_shows_the_window_whose_outcome_is_known():
 
 
 def test_task_without_a_view_is_told():
-    class Odd:
+    class Odd(torch.nn.Module):
         class SETTINGS:
-            TASK = "composer"
+            TASK = "juggler"
 
-    with pytest.raises(PageError, match=r"no view of a composer yet.*page_of_trace"):
+    with pytest.raises(PageError, match=r"no view of a juggler yet.*page_of_trace"):
         page_of_model(Odd(), "x")
 
 

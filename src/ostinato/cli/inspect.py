@@ -29,7 +29,8 @@ def inspect(
         str,
         typer.Argument(
             metavar="INPUT",
-            help='What it reads: a text, or a file ("-" is standard input); for numbers a table.',
+            help='What it reads: a text, or a file ("-" is standard input); for numbers a table, '
+            "for vectors a table, an NPZ file or the numbers themselves, for music MIDI or JSON.",
             show_default=False,
         ),
     ],
@@ -100,12 +101,11 @@ def _check_endings(out: Path, data: Path | None) -> None:
 
 
 def _read(model: Any, source: str, max_steps: int, notes: list[str]) -> Any:
-    """The input as the model takes it: a text, or the name of a table."""
-    task = model.SETTINGS.TASK
-    if task == "forecaster" or (task == "classifier" and not model.coder.inputs.tokens):
-        if not Path(source).is_file():
-            raise FileNotFoundError(f"The model reads a table, and there is no file {source}.")
-        return Path(source)
+    """The input as the model takes it: a text, numbers, or the name of a file."""
+    from ostinato.inspect.reading import reads_text
+
+    if not reads_text(model):
+        return source
     limit = max_steps * _LONGEST
     if source == "-":
         return _short(sys.stdin.read(limit + 1), "Standard input", limit, notes)
