@@ -137,7 +137,7 @@ def test_several_labels(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--text", "review"], "no column 'review'. It has: text, label"),
-        (["--tokens", "letters"], "it is word, char or subword, not letters"),
+        (["--tokens", "letters"], "it is char, word or subword, not letters"),
         (["--plot", "x.gif"], "ends in .png, .svg or .html"),
         (["--set", "model.pooling=median"], "there is no 'median'"),
         (["--time", "t"], "time must be given with id"),

@@ -169,7 +169,7 @@ def test_words_with_ngrams_are_read_once_each():
     [
         ({"pooling": "median"}, "there is no 'median'"),
         ({"members": 0}, "members must be at least 1"),
-        ({"class_weights": "rare"}, "class_weights must be equal or balanced"),
+        ({"class_weights": "rare"}, "class_weights must be one of equal, balanced"),
         ({"output_dropout": 1.0}, "output_dropout must be in 0..1"),
         ({"ngrams": 9, "embedding_size": 0}, "ngrams must be 0 without an embedding"),
     ],
@@ -184,7 +184,7 @@ def test_settings_that_cannot_be_are_refused(settings, message):
     [
         ({"held_out": 0.6, "validation": 0.4}, "below 1, or nothing is left"),
         ({"fill": "mean"}, "fill must be one of no, zero, forward"),
-        ({"tokens": "letters"}, "tokens must be one of words, characters, subwords"),
+        ({"tokens": "letters"}, "tokens must be one of characters, words, subwords"),
         ({"id": "n"}, "id must be left out, or values named, too"),
         ({"time": "t", "values": ["x"]}, "time must be given with id"),
         ({"width": 2}, "width must be 1, unless values are given"),

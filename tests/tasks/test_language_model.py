@@ -8,7 +8,7 @@ from torch import nn
 
 import ostinato
 from ostinato.data.text import Document
-from ostinato.tasks import task
+from ostinato.tasks import plan, task
 from ostinato.tasks.language_model.settings import LanguageModelSettings
 from ostinato.tasks.language_model.task import LanguageModel
 from ostinato.training import FitResult, RunError, TrainingConfig
@@ -232,7 +232,7 @@ def test_a_run_is_not_overwritten_unasked(tmp_path):
 def test_further_devices_begin_on_the_folder_that_the_first_has_made(tmp_path, monkeypatch):
     out = tmp_path / "run"
     fit(out=out)
-    monkeypatch.setattr(task.rank_zero_only, "rank", 1)
+    monkeypatch.setattr(plan.rank_zero_only, "rank", 1)
     before = (out / "config.json").read_bytes()
     ended = FitResult("interrupted", 0, 0, 0, 0.0, None, 0, is_main=False)
     monkeypatch.setattr(task, "fit", lambda *_, **__: ended)

@@ -264,7 +264,7 @@ def test_settings_have_three_sections_and_refuse_the_unknown():
     assert TaggerSettings.from_dict(settings.to_dict()) == settings
     with pytest.raises(ValueError, match="Did you mean embedding_size"):
         TaggerSettings().changed(embedding_siz=3)
-    with pytest.raises(ValueError, match="'error' or 'wrong'"):
+    with pytest.raises(ValueError, match="one of error, wrong"):
         TaggerSettings().changed(unseen="no")
     with pytest.raises(ValueError, match="below 1, or nothing is left"):
         TaggerSettings().changed(validation=0.5, held_out=0.5)

@@ -335,7 +335,7 @@ def test_a_cell_of_ones_own():
         ({"attention_place": "between", "num_layers": 1}, "num_layers must be 2 or more"),
         ({"sampling": "never"}, "sampling must be one of None, linear"),
         ({"sampling_floor": 2.0}, "sampling_floor must be a share"),
-        ({"tokens": "bytes"}, "tokens must be one of subwords, words, characters"),
+        ({"tokens": "bytes"}, "tokens must be one of characters, words, subwords"),
         ({"label_smoothing": 1.0}, "label_smoothing must be in 0..1"),
         ({"encoder_size": 0}, "encoder_size must be at least 1"),
         ({"batch_tokens": 0}, "batch_tokens must be at least 1"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,22 +13,11 @@ from ostinato.cli.fit_music import music
 from ostinato.cli.fit_pairs import pairs
 from ostinato.cli.fit_series import series
 from ostinato.cli.fit_tags import tags
-from ostinato.cli.fitting import FitOptions, fit_command, run_fit
+from ostinato.cli.fitting import FitOptions, fit_command, run_fit, steps_of_text
 
 __all__ = ["app", "text"]
 
 app = typer.Typer(help="Fit a model to data.", no_args_is_help=True)
-
-
-class Tokens(str, Enum):
-    """What one step of the network reads."""
-
-    char = "char"
-    word = "word"
-    subword = "subword"
-
-
-_TOKENS = {"char": "characters", "word": "words", "subword": "subwords"}
 
 
 @app.command()
@@ -46,7 +33,8 @@ def text(
         ),
     ] = None,
     tokens: Annotated[
-        Tokens | None, typer.Option(help="What one step reads.", show_default=False)
+        str | None,
+        typer.Option(help="What one step reads: char, word or subword.", show_default="char"),
     ] = None,
     embeddings: Annotated[
         Path | None,
@@ -60,12 +48,11 @@ def text(
         files,
         shared,
         {
-            "data": {"tokens": _TOKENS[tokens.value] if tokens else None},
+            "data": {"tokens": steps_of_text(tokens)},
             "model": {"embeddings": None if embeddings is None else str(embeddings)},
         },
         _report,
         usage="ostinato fit text FILE",
-        again=f"ostinato fit text {'-' if files == ['-'] else shlex.join(files)}",
         following="ostinato generate {run} --length 400",
     )
 

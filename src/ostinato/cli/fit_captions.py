@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
-from ostinato.cli.fitting import FitOptions, fit_command, run_fit, show_training
-from ostinato.cli.output import say, say_table
+from ostinato.cli.fitting import (
+    FitOptions,
+    fit_command,
+    run_fit,
+    show_ranked,
+    show_training,
+    steps_of_text,
+)
+from ostinato.cli.output import say
 
 __all__ = ["captions", "show_caption_score"]
-
-_TOKENS = {"char": "characters", "word": "words", "subword": "subwords"}
 
 
 @fit_command
@@ -63,17 +67,10 @@ def captions(
 ) -> None:
     """Fit a captioner, which writes a text for a vector, and score it."""
     files = files or []
-    if tokens is not None and tokens not in (*_TOKENS, *_TOKENS.values()):
-        raise typer.BadParameter(
-            f"it is char, word or subword, not {tokens}.", param_hint="--tokens"
-        )
-    named = {"validation": validation, "test": test}
-    given: dict[str, Any] = {name: paths for name, paths in named.items() if paths}
-    words = [word for name in given for path in given[name] for word in (f"--{name}", path)]
     data = {
         "values": values or None,
         "text": text,
-        "tokens": None if tokens is None else _TOKENS.get(tokens, tokens),
+        "tokens": steps_of_text(tokens),
     }
     run_fit(
         "captioner",
@@ -82,24 +79,24 @@ def captions(
         {"data": data, "model": {"feed": feed}},
         _report,
         usage="ostinato fit captions FILE",
-        again=f"ostinato fit captions {shlex.join([*files, *words])}",
         following="ostinato caption {run} FILE",
-        **given,
+        validation=validation,
+        test=test,
     )
 
 
 def _report(model: Any) -> None:
     figures = model.figures
     show_training(figures, model.settings.data.tokens)
-    if "held_out" not in figures:
-        say("Nothing was held out, so there is no score.")
-        return
-    score = figures["held_out"]
-    say(f"Held-out part of {score['rows']:,} rows, written to the letter:")
-    ranked = {**figures.get("baselines", {}), "this model": score["exact"]}
-    order = sorted(ranked.items(), key=lambda entry: entry[1])
-    say_table([("  " + name.replace("_", " "), f"{share:.2%}") for name, share in order])
-    show_caption_score(score)
+    score = show_ranked(
+        figures,
+        "exact",
+        lambda score: f"Held-out part of {score['rows']:,} rows, written to the letter:",
+        "{:.2%}",
+        ascending=True,
+    )
+    if score is not None:
+        show_caption_score(score)
 
 
 def show_caption_score(score: Mapping[str, Any]) -> None:

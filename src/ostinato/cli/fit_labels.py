@@ -9,15 +9,21 @@ from typing import Annotated, Any
 
 import typer
 
-from ostinato.cli.fitting import FitOptions, fit_command, fit_settings, run_fit, show_training
+from ostinato.cli.fitting import (
+    FitOptions,
+    fit_command,
+    fit_settings,
+    run_fit,
+    show_ranked,
+    show_training,
+    steps_of_text,
+)
 from ostinato.cli.output import say, say_beside, say_json, say_next, say_table
 
 __all__ = ["labels", "show_label_score"]
 
 # labels that are shown one by one
 _SHOWN = 20
-
-_TOKENS = {"char": "characters", "word": "words", "subword": "subwords"}
 
 
 @fit_command
@@ -96,10 +102,6 @@ def labels(
     With --cell none, it is a plain feed-forward network, for comparison.
     """
     files = files or []
-    if tokens is not None and tokens not in (*_TOKENS, *_TOKENS.values()):
-        raise typer.BadParameter(
-            f"it is word, char or subword, not {tokens}.", param_hint="--tokens"
-        )
     data: dict[str, Any] = {
         "text": text,
         "label": label,
@@ -109,7 +111,7 @@ def labels(
         "id": row_id,
         "time": time,
         "fill": fill,
-        "tokens": None if tokens is None else _TOKENS.get(tokens, tokens),
+        "tokens": steps_of_text(tokens),
     }
     chosen: dict[str, dict[str, Any]] = {"data": data, "model": {"embeddings": embeddings}}
     if plot is not None:
@@ -125,9 +127,6 @@ def labels(
             )
         _cross_validate(files, shared, chosen, folds, plot)
         return
-    named = {"validation": validation, "test": test}
-    given: dict[str, Any] = {name: paths for name, paths in named.items() if paths}
-    words = [word for name in given for path in given[name] for word in (f"--{name}", path)]
     run_fit(
         "classifier",
         files,
@@ -135,9 +134,9 @@ def labels(
         chosen,
         lambda model: _report(model, plot),
         usage="ostinato fit labels FILE",
-        again=f"ostinato fit labels {shlex.join([*files, *words])}",
         following="ostinato classify {run} FILE",
-        **given,
+        validation=validation,
+        test=test,
     )
 
 
@@ -167,9 +166,13 @@ def _cross_validate(
     if shared.as_json:
         say_json({**found.to_dict(), "next": following})
         return
-    say(f"Accuracy over {folds} folds, mean:")
-    own = {"this model": found.accuracy}
-    _show_ranked({**found.to_dict()["baselines"], **own})
+    show_ranked(
+        {"held_out": {"accuracy": found.accuracy}, "baselines": found.to_dict()["baselines"]},
+        "accuracy",
+        lambda score: f"Accuracy over {folds} folds, mean:",
+        "{:.2%}",
+        ascending=True,
+    )
     say(f"This model: {found.accuracy:.2%}, deviation over folds {found.deviation:.2%}")
     if plot is not None:
         say(f"Drawn in {plot}")
@@ -179,21 +182,19 @@ def _cross_validate(
 def _report(model: Any, plot: Path | None) -> None:
     figures = model.figures
     show_training(figures, "steps of time")
-    if "held_out" not in figures:
-        say("Nothing was held out, so there is no score.")
+    score = show_ranked(
+        figures,
+        "accuracy",
+        lambda score: f"Held-out part of {score['rows']:,} rows, accuracy:",
+        "{:.2%}",
+        ascending=True,
+    )
+    if score is None:
         return
-    score = figures["held_out"]
-    say(f"Held-out part of {score['rows']:,} rows, accuracy:")
-    _show_ranked({**figures.get("baselines", {}), "this model": score["accuracy"]})
     show_label_score(score)
     if plot is not None:
         _draw(score.get("confusion"), model.labels, plot)
         say(f"Drawn in {plot}")
-
-
-def _show_ranked(accuracies: Mapping[str, float]) -> None:
-    ranked = sorted(accuracies.items(), key=lambda entry: entry[1])
-    say_table([("  " + name.replace("_", " "), f"{share:.2%}") for name, share in ranked])
 
 
 def show_label_score(score: Mapping[str, Any]) -> None:

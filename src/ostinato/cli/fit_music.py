@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ostinato.cli.fitting import FitOptions, fit_command, run_fit, show_training
-from ostinato.cli.output import say, say_table
+from ostinato.cli.fitting import FitOptions, fit_command, run_fit, show_ranked, show_training
 
 __all__ = ["music"]
 
@@ -51,9 +49,6 @@ def music(
         "data": {"steps_per_quarter": steps_per_quarter},
         "model": {"output": output.value if output else None},
     }
-    named = {"validation": validation, "test": test}
-    given: dict[str, Any] = {name: path for name, path in named.items() if path is not None}
-    extra = "".join(f" --{name} {shlex.quote(str(path))}" for name, path in given.items())
     run_fit(
         "composer",
         files,
@@ -61,20 +56,19 @@ def music(
         chosen,
         _report,
         usage="ostinato fit music FILE",
-        again=f"ostinato fit music {shlex.join(files)}{extra}",
         following="ostinato compose {run} --out tune.mid --plot tune.png",
-        **given,
+        validation=validation,
+        test=test,
     )
 
 
 def _report(model: Any) -> None:
     figures = model.figures
     show_training(figures, "steps of music")
-    if "held_out" not in figures:
-        say("Nothing was held out, so there is no score.")
-        return
-    held_out = figures["held_out"]
-    say(f"Held-out music, {held_out['pieces']:,} pieces, nats per step:")
-    guesses = {**figures.get("baselines", {}), "this model": held_out["nats_per_step"]}
-    ranked = sorted(guesses.items(), key=lambda entry: -entry[1])
-    say_table([(f"  {name}", f"{nats:.3f}") for name, nats in ranked])
+    show_ranked(
+        figures,
+        "nats_per_step",
+        lambda score: f"Held-out music, {score['pieces']:,} pieces, nats per step:",
+        "{:.3f}",
+        ascending=False,
+    )

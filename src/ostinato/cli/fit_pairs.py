@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Mapping
 from enum import Enum
 from typing import Annotated, Any
 
 import typer
 
-from ostinato.cli.fitting import FitOptions, fit_command, run_fit, show_training
-from ostinato.cli.output import say, say_table
+from ostinato.cli.fitting import (
+    FitOptions,
+    fit_command,
+    run_fit,
+    show_ranked,
+    show_training,
+    steps_of_text,
+)
+from ostinato.cli.output import say
 
 __all__ = ["pairs", "show_translation_score"]
 
@@ -22,17 +29,6 @@ class Attention(str, Enum):
     concat = "concat"
     additive = "additive"
     none = "none"
-
-
-class Tokens(str, Enum):
-    """What one step of the network reads."""
-
-    char = "char"
-    word = "word"
-    subword = "subword"
-
-
-_TOKENS = {"char": "characters", "word": "words", "subword": "subwords"}
 
 
 @fit_command
@@ -63,7 +59,8 @@ def pairs(
         ),
     ] = None,
     tokens: Annotated[
-        Tokens | None, typer.Option(help="What one step reads.", show_default=False)
+        str | None,
+        typer.Option(help="What one step reads: char, word or subword.", show_default="subword"),
     ] = None,
     attention: Annotated[
         Attention | None,
@@ -79,15 +76,12 @@ def pairs(
 ) -> None:
     """Fit a translator to pairs of lines, and score it."""
     files = files or []
-    named = {"validation": validation, "test": test}
-    given: dict[str, Any] = {name: paths for name, paths in named.items() if paths}
-    words = [word for name in given for path in given[name] for word in (f"--{name}", path)]
     run_fit(
         "translator",
         files,
         shared,
         {
-            "data": {"tokens": _TOKENS[tokens.value] if tokens else None},
+            "data": {"tokens": steps_of_text(tokens)},
             # "none" is TOML's word for it, too
             "model": {
                 "attention": attention.value if attention else None,
@@ -96,27 +90,27 @@ def pairs(
         },
         _report,
         usage="ostinato fit pairs SOURCE TARGET",
-        again=f"ostinato fit pairs {shlex.join([*files, *words])}",
         following='ostinato translate {run} "..."',
-        **given,
+        validation=validation,
+        test=test,
     )
 
 
 def _report(model: Any) -> None:
     figures = model.figures
     show_training(figures, "target tokens")
-    if "held_out" not in figures:
-        say("Nothing was held out, so there is no score.")
-        return
-    score = figures["held_out"]
-    say(f"Test part of {score['lines']:,} lines, BLEU:")
-    guesses = {**figures.get("baselines", {}), "this model": score["bleu"]}
-    ranked = sorted(guesses.items(), key=lambda entry: entry[1])
-    say_table([("  " + name.replace("_", " "), f"{bleu:.2f}") for name, bleu in ranked])
-    show_translation_score(score)
+    score = show_ranked(
+        figures,
+        "bleu",
+        lambda score: f"Test part of {score['lines']:,} lines, BLEU:",
+        "{:.2f}",
+        ascending=True,
+    )
+    if score is not None:
+        show_translation_score(score)
 
 
-def show_translation_score(score: dict[str, Any]) -> None:
+def show_translation_score(score: Mapping[str, Any]) -> None:
     """A translator's score, and how it was counted."""
     parts = [
         f"BLEU {score['bleu']:.2f} and chrF {score['chrf']:.2f} of {score['lines']:,} lines",

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ostinato.cli.fitting import FitOptions, fit_command, run_fit, show_training
-from ostinato.cli.output import say, say_table
+from ostinato.cli.fitting import FitOptions, fit_command, run_fit, show_ranked, show_training
+from ostinato.cli.output import say
 
 __all__ = ["series", "show_series_score"]
 
@@ -86,7 +86,6 @@ def series(
         {"data": data, "model": {"mode": mode, "output": output}},
         _report,
         usage="ostinato fit series FILE --target COLUMN",
-        again=f"ostinato fit series {shlex.join(files)}",
         following=f"ostinato forecast {{run}} {shlex.quote(files[0]) if files else 'FILE'}",
     )
 
@@ -107,15 +106,15 @@ def show_series_score(score: Mapping[str, Any]) -> None:
 def _report(model: Any) -> None:
     figures = model.figures
     show_training(figures, "windows")
-    if "held_out" not in figures:
-        say("Nothing was held out, so there is no score.")
-        return
-    held_out = figures["held_out"]
-    say("Held-out part, mean squared error (standardised):")
-    guesses = {**figures.get("baselines", {}), "this model": held_out["mse"]}
-    ranked = sorted(guesses.items(), key=lambda entry: -entry[1])
-    say_table([(f"  {name}", f"{error:.4f}") for name, error in ranked])
-    show_series_score(held_out)
+    score = show_ranked(
+        figures,
+        "mse",
+        lambda score: "Held-out part, mean squared error (standardised):",
+        "{:.4f}",
+        ascending=False,
+    )
+    if score is not None:
+        show_series_score(score)
 
 
 def _part(text: str | None) -> int | float | str | None:

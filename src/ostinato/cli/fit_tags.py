@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
-from ostinato.cli.fitting import FitOptions, fit_command, run_fit, show_training
+from ostinato.cli.fitting import FitOptions, fit_command, run_fit, show_ranked, show_training
 from ostinato.cli.output import say, say_table
 
 __all__ = ["show_tag_score", "tags"]
@@ -53,9 +53,6 @@ def tags(
 ) -> None:
     """Fit a tagger to sentences whose words have tags, and score it."""
     files = files or []
-    named = {"validation": validation, "test": test}
-    given: dict[str, Any] = {name: paths for name, paths in named.items() if paths}
-    words = [word for name in given for path in given[name] for word in (f"--{name}", path)]
     run_fit(
         "tagger",
         files,
@@ -63,27 +60,29 @@ def tags(
         {"data": {"column": column}, "model": {"crf": crf, "embeddings": embeddings}},
         _report,
         usage="ostinato fit tags FILE",
-        again=f"ostinato fit tags {shlex.join([*files, *words])}",
         following='ostinato tag {run} "Time flies ."',
-        **given,
+        validation=validation,
+        test=test,
     )
 
 
 def _report(model: Any) -> None:
     figures = model.figures
     show_training(figures, "words")
-    if "held_out" not in figures:
-        say("Nothing was held out, so there is no score.")
-        return
-    score = figures["held_out"]
-    say(f"Test part of {score['words']:,} words in {score['sentences']:,} sentences, accuracy:")
-    guesses = {**figures.get("baselines", {}), "this model": score["accuracy"]}
-    ranked = sorted(guesses.items(), key=lambda entry: entry[1])
-    say_table([("  " + name.replace("_", " "), f"{share:.2%}") for name, share in ranked])
-    show_tag_score(score)
+    score = show_ranked(
+        figures,
+        "accuracy",
+        lambda score: (
+            f"Test part of {score['words']:,} words in {score['sentences']:,} sentences, accuracy:"
+        ),
+        "{:.2%}",
+        ascending=True,
+    )
+    if score is not None:
+        show_tag_score(score)
 
 
-def show_tag_score(score: dict[str, Any]) -> None:
+def show_tag_score(score: Mapping[str, Any]) -> None:
     """A tagger's score: all words, unknown words, then tag by tag or span by span."""
     parts = [
         f"accuracy {score['accuracy']:.2%} of {score['words']:,} words",

@@ -13,9 +13,20 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from ostinato.cli.options import AsJson, Device, Seed
-from ostinato.cli.output import say, say_json, say_next
+from ostinato.cli.output import say, say_json, say_next, say_table
 
-__all__ = ["FitOptions", "duration", "fit_command", "fit_settings", "run_fit", "show_training"]
+__all__ = [
+    "FitOptions",
+    "duration",
+    "fit_command",
+    "fit_settings",
+    "run_fit",
+    "show_ranked",
+    "show_training",
+    "steps_of_text",
+]
+
+_TOKENS = {"char": "characters", "word": "words", "subword": "subwords"}
 
 Out = Annotated[Path | None, typer.Option(help="Run folder to write.", show_default=False)]
 Cell = Annotated[
@@ -114,10 +125,9 @@ def run_fit(
     report: Callable[[Any], None],
     *,
     usage: str,
-    again: str,
     following: str,
     load: Callable[[], Any] | None = None,
-    **data: Any,
+    **files: Any,
 ) -> None:
     """From the options to a run folder, and what is said about it.
 
@@ -127,11 +137,12 @@ def run_fit(
         shared: the shared options.
         chosen: settings that the command's own options give, by section; None stands for not given.
         report: says what the model scored, unless JSON is asked for.
-        usage: how the command is written, e.g. "ostinato fit text FILE".
-        again: the command with its files as they were given, to resume a stopped run.
+        usage: how the command is written, e.g. "ostinato fit text FILE"; a stopped run is resumed
+            by its first three words and the files as they were given.
         following: the useful next command, with {run} where the folder stands.
         load: makes of the sources what the task's `fit` takes; None: the list itself.
-        data: further arguments of the task's `fit`, e.g. validation and test files.
+        files: what further files were given for, e.g. validation and test; handed to the task's
+            `fit` by these names.
     """
     from ostinato.tasks.registry import settings_class, task_class
 
@@ -145,19 +156,20 @@ def run_fit(
     if shared.out is None:
         raise typer.BadParameter("name a folder for the run.", param_hint="--out")
     settings = _settings(kind, shared, given, shared.out if shared.resume else None)
+    given_files = {name: paths for name, paths in files.items() if paths}
     model = task_class(task).fit(
         list(sources) if load is None else load(),
         config=settings,
         out=shared.out,
         resume=shared.resume,
         overwrite=shared.overwrite,
-        **data,
+        **given_files,
     )
     from lightning.pytorch.utilities import rank_zero_only
 
     # a process that only helps another leaves the report to it
     if not getattr(rank_zero_only, "rank", 0):
-        _report(model, shared, report, again, following)
+        _report(model, shared, report, _again(usage, sources, given_files), following)
 
 
 def fit_settings(task: str, shared: FitOptions, chosen: Mapping[str, Mapping[str, Any]]) -> Any:
@@ -189,6 +201,61 @@ def duration(seconds: float) -> str:
     """
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def show_ranked(
+    figures: Mapping[str, Any],
+    measure: str,
+    heading: Callable[[Mapping[str, Any]], str],
+    form: str,
+    *,
+    ascending: bool,
+) -> Mapping[str, Any] | None:
+    """A model's held-out score among the simple guesses, best last.
+
+    Args:
+        figures: what `fit` measured: "held_out", and "baselines" where there are any.
+        measure: the entry of the score that guesses are measured by, too.
+        heading: a line above, of the score.
+        form: how a value is written, e.g. "{:.2%}".
+        ascending: more is better.
+
+    Returns:
+        The score; None, and so it is said, where nothing was held out.
+    """
+    if "held_out" not in figures:
+        say("Nothing was held out, so there is no score.")
+        return None
+    score: Mapping[str, Any] = figures["held_out"]
+    say(heading(score))
+    guesses = {**figures.get("baselines", {}), "this model": score[measure]}
+    ranked = sorted(guesses.items(), key=lambda entry: entry[1], reverse=not ascending)
+    say_table([("  " + name.replace("_", " "), form.format(value)) for name, value in ranked])
+    return score
+
+
+def steps_of_text(tokens: str | None) -> str | None:
+    """The setting `tokens` that an option --tokens names: char, word or subword.
+
+    Raises:
+        typer.BadParameter: it names something else.
+    """
+    if tokens is None or tokens in _TOKENS.values():
+        return tokens
+    if tokens not in _TOKENS:
+        raise typer.BadParameter(
+            f"it is char, word or subword, not {tokens}.", param_hint="--tokens"
+        )
+    return _TOKENS[tokens]
+
+
+def _again(usage: str, sources: Sequence[str], files: Mapping[str, Any]) -> str:
+    """The command with its files as they were given."""
+    words = list(sources)
+    for name, paths in files.items():
+        for path in paths if isinstance(paths, list) else [paths]:
+            words += [f"--{name}", str(path)]
+    return f"{' '.join(usage.split()[:3])} {shlex.join(words)}"
 
 
 def _count(devices: str | None) -> int | str | None:
@@ -233,7 +300,7 @@ def _report(
 ) -> None:
     run = shlex.quote(str(shared.out))
     stopped = model.figures["training"]["stopped"] == "interrupted"
-    following = f"{again} --out {run} --resume" if stopped else following.format(run=run)
+    following = f"{again} --out {run} --resume" if stopped else following.replace("{run}", run)
     if shared.as_json:
         say_json({"run": str(shared.out), **model.figures, "next": following})
     else:

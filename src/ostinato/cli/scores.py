@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ostinato.cli.fitting import show_training
-from ostinato.cli.output import say, say_table
+from ostinato.cli.fitting import show_ranked, show_training
+from ostinato.cli.output import say
 
 __all__ = ["show_figures", "show_score"]
 
@@ -16,15 +16,15 @@ _ONE = {"characters": "character", "words": "word", "subwords": "subword"}
 def show_figures(figures: Mapping[str, Any], tokens: str) -> None:
     """The held-out score of a fit, then the guesses, best last."""
     show_training(figures, tokens)
-    if "held_out" not in figures:
-        say("Nothing was held out, so there is no score.")
-        return
-    held_out = figures["held_out"]
-    say(f"Held-out text of {held_out['tokens']:,} {tokens}, nats per {_ONE[tokens]}:")
-    guesses = {**figures.get("baselines", {}), "this model": held_out["nats_per_token"]}
-    ranked = sorted(guesses.items(), key=lambda entry: -entry[1])
-    say_table([("  " + name.replace("_", " "), f"{nats:.3f}") for name, nats in ranked])
-    show_score(held_out, tokens)
+    score = show_ranked(
+        figures,
+        "nats_per_token",
+        lambda score: f"Held-out text of {score['tokens']:,} {tokens}, nats per {_ONE[tokens]}:",
+        "{:.3f}",
+        ascending=False,
+    )
+    if score is not None:
+        show_score(score, tokens)
 
 
 def show_score(score: Mapping[str, Any], tokens: str) -> None:

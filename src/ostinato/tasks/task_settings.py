@@ -11,26 +11,14 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from ostinato.config import ConfigError, build, merge, nearest, presets, read_config, to_dict
+from ostinato.tasks.checks import at_least, check, one_of, shares
 from ostinato.training.config import TrainingConfig
 
-__all__ = ["StackSettings", "TaskSettings", "check", "recorded_settings"]
+__all__ = ["StackSettings", "TaskSettings", "recorded_settings"]
 
 S = TypeVar("S", bound="TaskSettings")
 
 _PRESETS = Path(__file__).parent / "presets"
-_SHARES = ("dropout", "recurrent_dropout", "zoneout", "weight_drop")
-
-
-def check(fine: bool, name: str, value: object, need: str) -> None:
-    """Refuse a setting that is not fine.
-
-    Example:
-        >>> check(0 <= 2 < 1, "dropout", 2, "in 0..1, 1 excluded")
-        Traceback (most recent call last):
-        ValueError: dropout must be in 0..1, 1 excluded, got 2.
-    """
-    if not fine:
-        raise ValueError(f"{name} must be {need}, got {value!r}.")
 
 
 @dataclass(frozen=True)
@@ -81,15 +69,13 @@ class StackSettings:
     clip_gradient_by: str = "norm"
 
     def __post_init__(self) -> None:
-        for name in ("hidden_size", "num_layers"):
-            check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in _SHARES:
-            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
+        at_least(self, 1, "hidden_size", "num_layers")
+        shares(self, "dropout", "recurrent_dropout", "zoneout", "weight_drop")
         self._check_long_ranges()
 
     def _check_long_ranges(self) -> None:
         gain, chrono, clip = self.initialise_gain, self.chrono, self.clip_gradient
-        check(gain >= 0, "initialise_gain", gain, "0 or more")
+        at_least(self, 0, "initialise_gain")
         check(
             gain == 1.0 or self.initialise is not None,
             "initialise_gain",
@@ -104,8 +90,7 @@ class StackSettings:
             "none where forget_bias sets the same gates",
         )
         check(clip is None or clip > 0, "clip_gradient", clip, "above 0, or none")
-        by = self.clip_gradient_by
-        check(by in ("norm", "value"), "clip_gradient_by", by, '"norm" or "value"')
+        one_of(self, clip_gradient_by=("norm", "value"))
 
 
 @dataclass(frozen=True)

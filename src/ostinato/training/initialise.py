@@ -177,9 +177,11 @@ def _check_used(
 
 def _names(choice: Choice) -> list[str]:
     """The starts that are named, of any layer."""
-    if choice is None or isinstance(choice, str) or not isinstance(choice, Sequence):
-        return [] if choice is None else [name.strip() for name in str(choice).split(",")]
-    return [str(name) for name in choice if name is not None]
+    if choice is None:
+        return []
+    if isinstance(choice, Sequence) and not isinstance(choice, str):
+        return [str(name) for name in choice if name is not None]
+    return [name.strip() for name in str(choice).split(",")]
 
 
 def _check_numbers(**numbers: float | None) -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ostinato.tasks.task_settings import StackSettings, TaskSettings, check
+from ostinato.tasks.checks import FILLS, at_least, check, one_of, parts, shares, text_steps
+from ostinato.tasks.task_settings import StackSettings, TaskSettings
 from ostinato.training.config import TrainingConfig
 
 __all__ = ["CaptionerData", "CaptionerModel", "CaptionerSettings"]
-
-_SHARES = ("input_dropout", "output_dropout")
 
 
 @dataclass(frozen=True)
@@ -50,15 +49,11 @@ class CaptionerData:
     batch_size: int = 32
 
     def __post_init__(self) -> None:
-        for name in ("held_out", "validation"):
-            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
-        total = self.held_out + self.validation
-        check(total < 1, "held_out + validation", total, "below 1, or nothing is left to train on")
-        for name in ("min_count", "batch_size"):
-            check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        parts(self)
+        at_least(self, 1, "vocabulary_size", "min_count", "batch_size")
         check(bool(self.values), "values", self.values, "the name of a column at least")
-        known = ("words", "characters", "subwords")
-        check(self.tokens in known, "tokens", self.tokens, f"one of {', '.join(known)}")
+        one_of(self, fill=FILLS)
+        text_steps(self)
 
 
 @dataclass(frozen=True)
@@ -85,13 +80,10 @@ class CaptionerModel(StackSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        known = ("start", "every", "both")
-        check(self.feed in known, "feed", self.feed, f"one of {', '.join(known)}")
-        for name in ("encoder_size", "embedding_size"):
-            check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        check(self.encoder_layers >= 0, "encoder_layers", self.encoder_layers, "0 or more")
-        for name in _SHARES:
-            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
+        one_of(self, feed=("start", "every", "both"))
+        at_least(self, 1, "encoder_size", "embedding_size")
+        at_least(self, 0, "encoder_layers")
+        shares(self, "input_dropout", "output_dropout")
         check(
             self.feed == "every" or self.initial_state == "zeros",
             "initial_state",

@@ -8,14 +8,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ostinato.tasks.task_settings import StackSettings, TaskSettings, check
+from ostinato.tasks.checks import (
+    FILLS,
+    at_least,
+    check,
+    needless,
+    one_of,
+    parts,
+    shares,
+    text_steps,
+    vectors,
+)
+from ostinato.tasks.task_settings import StackSettings, TaskSettings
 from ostinato.training.config import TrainingConfig
 
 __all__ = ["ClassifierData", "ClassifierModel", "ClassifierSettings"]
 
-_SHARES = ("token_dropout", "input_dropout", "output_dropout", "label_smoothing")
-_TEXT_ONLY = ("lower", "split", "min_count", "vocabulary_size")
-_FILLS = ("no", "zero", "forward")
+_TEXT_ONLY = ("tokens", "lower", "split", "min_count", "vocabulary_size")
 
 
 @dataclass(frozen=True)
@@ -64,15 +73,12 @@ class ClassifierData:
     max_steps: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("held_out", "validation"):
-            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
-        total = self.held_out + self.validation
-        check(total < 1, "held_out + validation", total, "below 1, or nothing is left to train on")
-        for name in ("width", "min_count", "batch_size"):
-            check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        check(self.fill in _FILLS, "fill", self.fill, f"one of {', '.join(_FILLS)}")
-        known = ("words", "characters", "subwords")
-        check(self.tokens in known, "tokens", self.tokens, f"one of {', '.join(known)}")
+        parts(self)
+        at_least(self, 1, "width", "vocabulary_size", "min_count", "batch_size", "max_steps")
+        one_of(self, fill=FILLS)
+        text_steps(self)
+        if self.values:
+            needless(self, _TEXT_ONLY, "texts, not for values")
         check(self.id is None or bool(self.values), "id", self.id, "left out, or values named, too")
         check(self.id is not None or self.time is None, "time", self.time, "given with id")
         check(
@@ -124,30 +130,16 @@ class ClassifierModel(StackSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("embedding_size", "ngrams"):
-            check(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        for name in _SHARES:
-            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
-        check(self.members >= 1, "members", self.members, "at least 1")
-        known = ("equal", "balanced")
-        check(self.class_weights in known, "class_weights", self.class_weights, " or ".join(known))
+        at_least(self, 0, "embedding_size", "ngrams")
+        shares(self, "token_dropout", "input_dropout", "output_dropout", "label_smoothing")
+        at_least(self, 1, "members")
+        one_of(self, class_weights=("equal", "balanced"))
+        vectors(self)
         check(
             not self.ngrams or self.embedding_size > 0,
             "ngrams",
             self.ngrams,
             "0 without an embedding: give embedding_size",
-        )
-        check(
-            self.embeddings is None or self.embedding_size > 0,
-            "embeddings",
-            self.embeddings,
-            "none without vectors of words: give embedding_size",
-        )
-        check(
-            self.tune_embeddings or self.embeddings is not None,
-            "tune_embeddings",
-            self.tune_embeddings,
-            "true without embeddings: give a file of vectors",
         )
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 import polars as pl
-import torch
 from numpy.typing import NDArray
 
 from ostinato.data.batches import LengthBatches
@@ -22,9 +21,9 @@ from ostinato.tasks.classifier.network import ClassifierNetwork, LabelBatch
 from ostinato.tasks.classifier.score import LabelScore
 from ostinato.tasks.classifier.settings import ClassifierSettings
 from ostinato.tasks.stack import Build
+from ostinato.tasks.stream_learner import StreamLearner
 from ostinato.tasks.task import Config, Plan, Prepared, Task, evaluating
 from ostinato.tasks.tracing import Question
-from ostinato.training.optimisers import build_optimizer
 
 if TYPE_CHECKING:
     from ostinato.tasks.classifier.folds import Folds
@@ -87,7 +86,7 @@ class Classifier(Task):
             several=coder.several,
             cell=cell,
         )
-        self._online: torch.optim.Optimizer | None = None
+        self._online: StreamLearner | None = None
 
     @property
     def labels(self) -> list[str]:
@@ -169,26 +168,11 @@ class Classifier(Task):
             TableError: there is no row, or one has a label that the model does not know.
         """
         if self._online is None:
-            self._online = build_optimizer(self, self.settings.training)
-        for group in self._online.param_groups:
-            group["lr"] = self.settings.training.lr / 10 if lr is None else lr
-        before = self.training
-        total = count = 0.0
-        try:
-            self.train()
-            for batch in self._labelled(source):
-                loss = self.network.loss(self.network(batch), batch)
-                self._online.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                self.clipper([p for p in self.parameters() if p.grad is not None])
-                self._online.step()
-                rows = len(batch.lengths)
-                total, count = total + float(loss.detach()) * rows, count + rows
-        finally:
-            self.train(before)
-        if not count:
+            self._online = StreamLearner(self, weight=lambda batch: len(batch.lengths))
+        loss = self._online.learn(self._labelled(source), lr)
+        if loss is None:
             raise TableError("update: there are no rows to learn from.")
-        return total / count
+        return loss
 
     def _labelled(self, source: LabelledSource) -> Iterator[LabelBatch]:
         size = self.settings.data.batch_size

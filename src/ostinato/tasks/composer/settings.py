@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ostinato.tasks.task_settings import StackSettings, TaskSettings, check
+from ostinato.tasks.checks import at_least, check, one_of, parts, shares
+from ostinato.tasks.task_settings import StackSettings, TaskSettings
 from ostinato.training.config import TrainingConfig
 
 __all__ = ["ComposerSettings", "DataSettings", "ModelSettings"]
@@ -34,11 +35,9 @@ class DataSettings:
     batch_size: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("steps_per_quarter", "chunk_length", "batch_size"):
-            check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        parts(self)
+        at_least(self, 1, "steps_per_quarter", "chunk_length", "batch_size")
         check(0 <= self.transpose <= 11, "transpose", self.transpose, "in 0..11 semitones")
-        for name in ("validation", "held_out"):
-            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
 
 
 @dataclass(frozen=True)
@@ -63,11 +62,9 @@ class ModelSettings(StackSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        known = ("independent", "note_by_note")
-        check(self.output in known, "output", self.output, f"one of {', '.join(known)}")
-        check(self.note_size >= 1, "note_size", self.note_size, "at least 1")
-        for name in ("input_dropout", "output_dropout"):
-            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
+        one_of(self, output=("independent", "note_by_note"))
+        at_least(self, 1, "note_size")
+        shares(self, "input_dropout", "output_dropout")
 
 
 def _default_training() -> TrainingConfig:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ostinato.tasks.task_settings import StackSettings, TaskSettings, check
+from ostinato.tasks.checks import at_least, check, one_of, shares
+from ostinato.tasks.task_settings import StackSettings, TaskSettings
 from ostinato.training.config import TrainingConfig
 
 __all__ = [
@@ -84,9 +85,7 @@ class SeriesSettings:
             if value is not None:
                 names = (value,) if isinstance(value, str) else tuple(value)
                 object.__setattr__(self, name, names)
-        for name in ("horizon", "batch_size", "epoch_windows"):
-            value = getattr(self, name)
-            check(value is None or value >= 1, name, value, "at least 1")
+        at_least(self, 1, "horizon", "batch_size", "epoch_windows")
         for name in ("train", "validation", "held_out"):
             value = getattr(self, name)
             number = isinstance(value, (int, float))
@@ -97,8 +96,7 @@ class SeriesSettings:
                 value,
                 "a share below 1, a whole number of rows, or a date",
             )
-        check(self.fill is None or self.fill in _FILLS, "fill", self.fill, _one_of(_FILLS))
-        check(self.scale in _SCALES, "scale", self.scale, _one_of(_SCALES))
+        one_of(self, fill=(None, *_FILLS), scale=_SCALES)
 
 
 @dataclass(frozen=True)
@@ -150,18 +148,9 @@ class ModelSettings(StackSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in {"history": 1, "lags": 0, "season": 1}.items():
-            value = getattr(self, name)
-            check(value is None or value >= least, name, value, f"{least} or more")
-        for name, least in {"calibration_windows": 1, "series_embedding": 0, "samples": 1}.items():
-            check(getattr(self, name) >= least, name, getattr(self, name), f"{least} or more")
-        for name, known in (
-            ("mode", MODES),
-            ("level", LEVELS),
-            ("output", OUTPUTS),
-            ("calibration", CALIBRATIONS),
-        ):
-            check(getattr(self, name) in known, name, getattr(self, name), _one_of(known))
+        at_least(self, 1, "history", "season", "calibration_windows", "samples")
+        at_least(self, 0, "lags", "series_embedding")
+        one_of(self, mode=MODES, level=LEVELS, output=OUTPUTS, calibration=CALIBRATIONS)
         check(0 <= self.beta <= 1, "beta", self.beta, "in 0..1")
         check(
             not self.beta or self.output == "gaussian",
@@ -169,8 +158,7 @@ class ModelSettings(StackSettings):
             self.beta,
             f"0 where the output is {self.output!r}, not 'gaussian'",
         )
-        dropped = self.output_dropout
-        check(0 <= dropped < 1, "output_dropout", dropped, "in 0..1, 1 excluded")
+        shares(self, "output_dropout")
         for name in ("quantiles", "intervals"):
             values = tuple(getattr(self, name))
             object.__setattr__(self, name, values)
@@ -178,10 +166,6 @@ class ModelSettings(StackSettings):
             check(fine and len(values) > 0, name, values, "rising, each between 0 and 1")
         rate = self.update_lr
         check(rate is None or rate > 0, "update_lr", rate, "positive")
-
-
-def _one_of(names: tuple[str, ...]) -> str:
-    return f"one of {', '.join(names)}"
 
 
 def _default_training() -> TrainingConfig:

@@ -8,13 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ostinato.tasks.task_settings import StackSettings, TaskSettings, check
+from ostinato.tasks.checks import at_least, check, parts, shares, text_steps, vectors
+from ostinato.tasks.task_settings import StackSettings, TaskSettings
 from ostinato.training.config import TrainingConfig
 
 __all__ = ["DataSettings", "LanguageModelSettings", "ModelSettings"]
-
-_SHARES = ("token_dropout", "embedding_dropout", "output_dropout")
-_NOTHING = {"token_dropout": 0, "tied": False, "embeddings": None}
 
 
 @dataclass(frozen=True)
@@ -57,29 +55,16 @@ class DataSettings:
     shuffle: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("held_out", "validation"):
-            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
-        check(
-            self.held_out + self.validation < 1,
-            "held_out + validation",
-            self.held_out + self.validation,
-            "below 1, or nothing is left to train on",
-        )
-        for name in ("most_apart", "batch_size", "chunk_length"):
-            check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        parts(self)
+        text_steps(self)
+        at_least(self, 1, "vocabulary_size", "min_count")
+        at_least(self, 1, "most_apart", "batch_size", "chunk_length")
         check(
             self.reach is None or self.reach >= self.chunk_length,
             "reach",
             self.reach,
             f"chunk_length ({self.chunk_length}) or more, or none",
         )
-        for name in ("lower", "split"):
-            check(
-                self.tokens == "words" or getattr(self, name) == getattr(type(self), name),
-                name,
-                getattr(self, name),
-                f"left alone: it is for tokens='words', not {self.tokens!r}",
-            )
 
 
 @dataclass(frozen=True)
@@ -115,23 +100,13 @@ class ModelSettings(StackSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("embedding_size", "activation_penalty", "slowness_penalty"):
-            check(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        for name in _SHARES:
-            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
-        check(
-            self.tune_embeddings or self.embeddings is not None,
-            "tune_embeddings",
-            self.tune_embeddings,
-            "true without embeddings: give a file of vectors",
-        )
-        for name in ("token_dropout", "tied", "embeddings"):
-            check(
-                not (getattr(self, name) and not self.embedding_size),
-                name,
-                getattr(self, name),
-                f"{_NOTHING[name]} without an embedding: give embedding_size",
-            )
+        at_least(self, 0, "embedding_size", "activation_penalty", "slowness_penalty")
+        shares(self, "token_dropout", "embedding_dropout", "output_dropout")
+        vectors(self)
+        for name, nothing in (("token_dropout", 0), ("tied", False)):
+            value = getattr(self, name)
+            need = f"{nothing} without an embedding: give embedding_size"
+            check(not value or self.embedding_size > 0, name, value, need)
 
 
 def _default_training() -> TrainingConfig:

@@ -8,12 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ostinato.tasks.task_settings import StackSettings, TaskSettings, check
+from ostinato.tasks.checks import at_least, check, one_of, parts, shares, vectors
+from ostinato.tasks.task_settings import StackSettings, TaskSettings
 from ostinato.training.config import TrainingConfig
 
 __all__ = ["TaggerData", "TaggerModel", "TaggerSettings"]
-
-_SHARES = ("input_dropout", "output_dropout")
 
 
 @dataclass(frozen=True)
@@ -48,20 +47,9 @@ class TaggerData:
     max_words: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("held_out", "validation"):
-            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
-        check(
-            self.held_out + self.validation < 1,
-            "held_out + validation",
-            self.held_out + self.validation,
-            "below 1, or nothing is left to train on",
-        )
-        for name in ("min_count", "longest_word", "batch_size"):
-            check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("vocabulary_size", "max_words"):
-            value = getattr(self, name)
-            check(value is None or value >= 1, name, value, "at least 1")
-        check(self.unseen in ("error", "wrong"), "unseen", self.unseen, "'error' or 'wrong'")
+        parts(self)
+        at_least(self, 1, "min_count", "longest_word", "batch_size", "vocabulary_size", "max_words")
+        one_of(self, unseen=("error", "wrong"))
 
 
 @dataclass(frozen=True)
@@ -96,29 +84,16 @@ class TaggerModel(StackSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(self.letter_size >= 1, "letter_size", self.letter_size, "at least 1")
-        for name in ("embedding_size", "letter_hidden_size", "word_dropout"):
-            check(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        at_least(self, 1, "letter_size")
+        at_least(self, 0, "embedding_size", "letter_hidden_size", "word_dropout")
         check(
             self.embedding_size + self.letter_hidden_size > 0,
             "embedding_size",
             self.embedding_size,
             "at least 1 where letter_hidden_size is 0, or there is nothing to read",
         )
-        for name in _SHARES:
-            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
-        check(
-            self.embeddings is None or self.embedding_size > 0,
-            "embeddings",
-            self.embeddings,
-            "none without vectors of words: give embedding_size",
-        )
-        check(
-            self.tune_embeddings or self.embeddings is not None,
-            "tune_embeddings",
-            self.tune_embeddings,
-            "true without embeddings: give a file of vectors",
-        )
+        shares(self, "input_dropout", "output_dropout")
+        vectors(self)
 
 
 def _default_training() -> TrainingConfig:

@@ -15,13 +15,13 @@ from ostinato.data.batches import LengthBatches
 from ostinato.data.tags import Sentence, TagError, TagSource, read_sentences
 from ostinato.data.words import cut_words
 from ostinato.tasks.stack import Build
+from ostinato.tasks.stream_learner import StreamLearner
 from ostinato.tasks.tagger.data import Coder
 from ostinato.tasks.tagger.network import TagBatch, TaggerNetwork
 from ostinato.tasks.tagger.score import TagScore
 from ostinato.tasks.tagger.settings import TaggerSettings
 from ostinato.tasks.task import Plan, Prepared, Task, evaluating
 from ostinato.tasks.tracing import Question
-from ostinato.training.optimisers import build_optimizer
 
 __all__ = ["Tagger"]
 
@@ -78,7 +78,7 @@ class Tagger(Task):
         self.network = TaggerNetwork(
             seen, coder.letters.size, coder.tags.size, self.settings.model, cell=cell
         )
-        self._online: torch.optim.Optimizer | None = None
+        self._online: StreamLearner | None = None
 
     # training
 
@@ -115,26 +115,12 @@ class Tagger(Task):
         Raises:
             TagError: there is no sentence, or one has a tag that the model does not know.
         """
-        rate = self.settings.training.lr / 10 if lr is None else lr
         if self._online is None:
-            self._online = build_optimizer(self, self.settings.training)
-        for group in self._online.param_groups:
-            group["lr"] = rate
-        before = self.training
-        total = words = 0.0
-        try:
-            self.train()
-            for batch in self._labelled(source):
-                loss = self.network.loss(self.network(batch), batch)
-                self._online.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                self.clipper([p for p in self.parameters() if p.grad is not None])
-                self._online.step()
-                seen = int(batch.lengths.sum())
-                total, words = total + float(loss.detach()) * seen, words + seen
-        finally:
-            self.train(before)
-        return total / words
+            self._online = StreamLearner(self, weight=lambda batch: int(batch.lengths.sum()))
+        loss = self._online.learn(self._labelled(source), lr)
+        if loss is None:
+            raise TagError("update: there are no sentences to learn from.")
+        return loss
 
     def _labelled(self, source: TagSource) -> Iterator[TagBatch]:
         sentences = read_sentences(source, column=self.settings.data.column)

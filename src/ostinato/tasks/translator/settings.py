@@ -8,12 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ostinato.tasks.task_settings import StackSettings, TaskSettings, check
+from ostinato.tasks.checks import (
+    at_least,
+    check,
+    one_of,
+    parts,
+    shares,
+    text_steps,
+    vectors,
+)
+from ostinato.tasks.task_settings import StackSettings, TaskSettings
 from ostinato.training.config import TrainingConfig
 
 __all__ = ["PairSettings", "TranslatorModelSettings", "TranslatorSettings"]
 
-TOKENS = ("subwords", "words", "characters")
 ATTENTIONS = (None, "dot", "general", "concat", "additive")
 PLACES = ("after", "between", "feeding", "before")
 DECAYS = (None, "linear", "exponential", "sigmoid")
@@ -57,13 +65,10 @@ class PairSettings:
     batch_tokens: int = 2000
 
     def __post_init__(self) -> None:
-        check(self.tokens in TOKENS, "tokens", self.tokens, f"one of {', '.join(TOKENS)}")
-        for name in ("max_length", "batch_size", "batch_tokens"):
-            check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("held_out", "validation"):
-            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
-        both = self.held_out + self.validation
-        check(both < 1, "held_out + validation", both, "below 1, or nothing is left to train on")
+        text_steps(self)
+        at_least(self, 1, "vocabulary_size", "min_count", "max_length")
+        at_least(self, 1, "batch_size", "batch_tokens")
+        parts(self)
 
 
 @dataclass(frozen=True)
@@ -128,29 +133,13 @@ class TranslatorModelSettings(StackSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        choices: dict[str, tuple[str | None, ...]] = {
-            "attention": ATTENTIONS,
-            "attention_place": PLACES,
-            "sampling": DECAYS,
-        }
-        for name, known in choices.items():
-            value = getattr(self, name)
-            check(value in known, name, value, f"one of {', '.join(map(str, known))}")
-        for name in ("embedding_size", "encoder_size", "encoder_layers"):
-            value = getattr(self, name)
-            check(value is None or value >= 1, name, value, "at least 1")
-        shares = ("embedding_dropout", "encoder_dropout", "output_dropout", "label_smoothing")
-        for name in shares:
-            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "in 0..1, 1 excluded")
-        check(
-            0 <= self.sampling_floor <= 1, "sampling_floor", self.sampling_floor, "a share, in 0..1"
-        )
-        check(
-            self.tune_embeddings or self.embeddings is not None,
-            "tune_embeddings",
-            self.tune_embeddings,
-            "true without embeddings: give a file of vectors",
-        )
+        one_of(self, attention=ATTENTIONS, attention_place=PLACES, sampling=DECAYS)
+        at_least(self, 1, "embedding_size", "encoder_size", "encoder_layers")
+        shares(self, "embedding_dropout", "encoder_dropout", "output_dropout", "label_smoothing")
+        floor = self.sampling_floor
+        check(0 <= floor <= 1, "sampling_floor", floor, "a share, in 0..1")
+        check(self.sampling_rate > 0, "sampling_rate", self.sampling_rate, "above 0")
+        vectors(self)
         if self.attention is not None and self.attention_place == "between":
             check(self.num_layers >= 2, "num_layers", self.num_layers, '2 or more for "between"')
 
