@@ -222,6 +222,36 @@ def test_other_data_are_scored_whole_where_the_training_data_are_named():
     assert found.confirmed
 
 
+def lines_of(kind, data):
+    """The data of a kind as a file has them."""
+    if kind is language_model:
+        return data.text
+    if kind is tagger:
+        return "\n".join("".join(f"{word}\t{tag}\n" for word, tag in row) for row in data)
+    if kind is classifier:
+        return "text,label\n" + "".join(f"{text},{label}\n" for text, label in data)
+    return "x\n" + "".join(f"{value}\n" for value in data["x"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_several_held_out_files_are_scored_together(kind, tmp_path):
+    model, _ = kind(1)
+    files = {}
+    for name, seed in (("train", 0), ("first", 5), ("second", 6)):
+        files[name] = str(tmp_path / f"{name}.{'csv' if kind in KINDS[2:] else 'txt'}")
+        with open(files[name], "w", encoding="utf-8") as file:
+            file.write(lines_of(kind, kind(1, seed=seed)[1]))
+    both = [files["first"], files["second"]]
+    found = ost.compare(model, both, train=files["train"], history=False, **QUICK)
+    assert found.confirmed
+    score = model.evaluate(both)
+    measure = {"language_model": "nats_per_token", "forecaster": "mse"}.get(found.task, "accuracy")
+    assert found.network.score.value == pytest.approx(getattr(score, measure), rel=1e-5)
+    alone = ost.compare(model, both[0], train=files["train"], history=False, **QUICK)
+    counts = [int(one.units.split()[0].replace(",", "")) for one in (alone, found)]
+    assert 1.9 * counts[0] < counts[1] < 2.1 * counts[0]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_whose_data_have_moved_says_so_and_how_it_was_begun(kind, tmp_path):
     model, _ = kind(1)

@@ -18,6 +18,13 @@ The length of blocks is that of Politis and White (2004), as corrected by Patton
 
 with M twice the first lag m after which K = max(5, log10 n) autocorrelations lie within
 +- 2 sqrt(log10(n) / n), at most sqrt(n) + K; b is rounded up, and at most min(3 sqrt(n), n / 3).
+
+That b knows the variance best. Intervals of few blocks hold less often than they say all the same,
+as the variance in them is a guess, and too small. Blocks longer than usual, together with limits
+that know of both, hold far more often and cost little power (Lazarus, Lewis, Stock and Watson 2018,
+"HAR Inference: Recommendations for Practice", for tests by a kernel). So blocks are twice as long
+here, and intervals as much wider as those of as many blocks of independent normal numbers must be
+to hold as often as they say: the "fixed-b" limits of Kiefer and Vogelsang (2005), by simulation.
 """
 
 from __future__ import annotations
@@ -25,18 +32,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Draws", "Interval", "block_length", "draw_again"]
+__all__ = ["Draws", "Interval", "block_length", "draw_again", "widening"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
 # numbers that are gathered at a time
 _PIECE = 1 << 22
+# series by which intervals are widened, and their length; above so many blocks they are not
+_SERIES, _UNITS, _MANY = 10_000, 256, 250
 
 
 @dataclass(frozen=True)
@@ -57,16 +68,25 @@ class Draws:
         drawn: [R, M].
         level: probability of the intervals.
         block: units in a block.
+        units: how many there are.
     """
 
     scores: Floats
     drawn: Floats
     level: float
     block: int
+    units: int
+
+    @property
+    def blocks(self) -> float:
+        """How many blocks the units make."""
+        return self.units / self.block
 
     def score(self, model: int) -> Interval:
-        """The score of a model."""
-        return self._interval(float(self.scores[model]), self.drawn[:, model])
+        """The score of a model; of losses that are 0 or more, it is, too."""
+        drawn = self.drawn[:, model]
+        least = 0.0 if float(drawn.min()) >= 0 else -math.inf
+        return self._interval(float(self.scores[model]), drawn, least)
 
     def difference(self, first: int, second: int) -> Interval:
         """By how much the score of one model is above that of another."""
@@ -85,12 +105,15 @@ class Draws:
             return np.where(larger > 0, (other - one) / np.where(larger > 0, larger, 1), 0.0)
 
         value = float(below(self.scores[[first]], self.scores[[second]])[0])
-        return self._interval(value, below(self.drawn[:, first], self.drawn[:, second]))
+        return self._interval(value, below(self.drawn[:, first], self.drawn[:, second]), -1, 1)
 
-    def _interval(self, value: float, drawn: Floats) -> Interval:
+    def _interval(
+        self, value: float, drawn: Floats, least: float = -math.inf, most: float = math.inf
+    ) -> Interval:
         edges = ((1 - self.level) / 2, (1 + self.level) / 2)
-        low, high = np.quantile(drawn, edges)
-        return Interval(value, float(low), float(high))
+        wider = widening(self.units, self.block, self.level)
+        low, high = value + wider * (np.quantile(drawn, edges) - value)
+        return Interval(value, max(float(low), least), min(float(high), most))
 
 
 def draw_again(
@@ -98,6 +121,7 @@ def draw_again(
     weights: ArrayLike | None = None,
     *,
     block: int | None = None,
+    least: int = 1,
     lengths: Sequence[int] | None = None,
     resamples: int = 1000,
     level: float = 0.95,
@@ -109,8 +133,10 @@ def draw_again(
         losses: of each model on each unit, in their order, summed over what the unit weighs [M, n].
         weights: of each unit, [n]; 1 unless given. A score is the sum of losses over that of
             weights.
-        block: units in a block; None: by `block_length`, the longest that any model's difference
+        block: units in a block; None: twice `block_length`, the longest that any model's difference
             from the first one asks for.
+        least: where `block` is not given, blocks are no shorter, unless they were more than half of
+            the units: for units of which neighbours are known to overlap.
         lengths: units of each stretch, where there are several that do not go on one from the
             other; blocks stay within a stretch.
         resamples: R, how many draws.
@@ -131,7 +157,7 @@ def draw_again(
     stretches = [count] if lengths is None else [int(n) for n in lengths]
     _check(count, stretches, resamples, level)
     if block is None:
-        block = _common_block(told, weighed, stretches)
+        block = _common_block(told, weighed, stretches, least)
     if block < 1:
         raise ValueError(f"draw_again: block must be at least 1, got {block}.")
     both = np.concatenate([told, weighed[None]])
@@ -146,7 +172,42 @@ def draw_again(
         drawn = sums[:, :-1] / sums[:, -1:]
     # a draw of nothing but empty units says nothing
     drawn = drawn[np.isfinite(drawn).all(axis=1)]
-    return Draws(told.sum(axis=1) / weighed.sum(), drawn, level, block)
+    return Draws(told.sum(axis=1) / weighed.sum(), drawn, level, block, count)
+
+
+def widening(units: int, block: int, level: float) -> float:
+    """How much wider an interval must be for what few blocks lack; see the top of this file.
+
+    Args:
+        units: in all.
+        block: units in a block.
+        level: how often the interval is to hold.
+
+    Returns:
+        1 or more.
+
+    Example:
+        >>> widening(100_000, 10, 0.95)
+        1.0
+        >>> [round(widening(100, block, 0.95), 1) for block in (1, 10, 25, 50)]
+        [1.0, 1.2, 1.4, 2.0]
+    """
+    if units > _MANY * block:
+        return 1.0
+    count = min(units, _UNITS)
+    return _widened(count, max(round(block * count / units), 1), level)
+
+
+@lru_cache(maxsize=256)
+def _widened(count: int, block: int, level: float) -> float:
+    x = np.random.default_rng(0).normal(size=(_SERIES, count))
+    around = np.concatenate([x, x[:, : block - 1]], axis=1)
+    total = np.pad(around.cumsum(axis=1), ((0, 0), (1, 0)))
+    sums = total[:, block:] - total[:, :-block]
+    # what the bootstrap takes for the deviation of a mean, without drawing
+    deviation = sums.std(axis=1) / math.sqrt(block * count)
+    reached = float(np.quantile(np.abs(x.mean(axis=1)) / np.maximum(deviation, 1e-300), level))
+    return max(reached / NormalDist().inv_cdf((1 + level) / 2), 1.0)
 
 
 def block_length(values: ArrayLike) -> int:
@@ -187,14 +248,16 @@ def block_length(values: ArrayLike) -> int:
     return int(max(1, min(math.ceil(length), math.ceil(min(3 * math.sqrt(n), n / 3)))))
 
 
-def _common_block(losses: Floats, weights: Floats, lengths: Sequence[int]) -> int:
-    """The longest block that a difference from the first model asks for, or the first alone."""
+def _common_block(losses: Floats, weights: Floats, lengths: Sequence[int], least: int) -> int:
+    """Twice the longest block that a difference from the first model, or it alone, asks for."""
     rows = losses[1:] - losses[:1] if len(losses) > 1 else losses
     # what a unit is above its share of the whole: what the error of a ratio comes from
     rows = rows - rows.sum(axis=1, keepdims=True) / weights.sum() * weights
     edges = np.cumsum([0, *lengths])
     found = [block_length(row[start:stop]) for row in rows for start, stop in pairwise(edges)]
-    return max(found)
+    longest = max(found)
+    wanted = max(2 * longest if longest > 1 else 1, least)
+    return max(min(wanted, losses.shape[1] // 2), 1)
 
 
 def _drawn(units: Floats, block: int, resamples: int, rng: np.random.Generator) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -132,14 +133,25 @@ def forecaster_trial(model: Forecaster, data: Any, asked: Asked) -> Trial:
         f"{kept:,} forecasts, {horizon} step{'s' if horizon > 1 else ''} ahead",
         lengths=[n for n in test.lengths if n],
         block=None,
+        least=_overlapping(test, count),
         confirmed=confirmed,
         notes=notes,
     )
     for name, make in _guesses(model, train, past, asked):
         _try(trial, name, make, train, test, asked)
     if asked.history:
-        trial.history = _history(model, test, asked)
+        trial.history = _history(model, test, count, asked)
     return trial
+
+
+def _overlapping(test: _Test, count: int) -> int:
+    """Forecasts in three horizons: of so many in a row, neighbours forecast the same rows.
+
+    Args:
+        test: forecasts that are left of `count`, spread evenly.
+        count: forecasts from all rows.
+    """
+    return math.ceil(3 * test.reader.shape.horizon * sum(test.lengths) / count)
 
 
 def _guesses(
@@ -195,7 +207,7 @@ def _forecasts(
     return np.concatenate(found)
 
 
-def _history(model: Forecaster, test: _Test, asked: Asked) -> History:
+def _history(model: Forecaster, test: _Test, count: int, asked: Asked) -> History:
     """What rows further back than k from the forecast are worth.
 
     Cut rows are held at the value of the last row that is kept; what is known in advance stays.
@@ -219,6 +231,7 @@ def _history(model: Forecaster, test: _Test, asked: Asked) -> History:
         unit="step",
         longest=longest,
         block=None,
+        least=_overlapping(some, count),
         **asked.drawing,
     )
 

@@ -167,6 +167,7 @@ def trace_history(
     unit: str = "step",
     longest: int | None = None,
     block: int | None = 1,
+    least: int = 1,
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -184,6 +185,7 @@ def trace_history(
         unit: what a step is.
         longest: the longest past that any place has; None: there is no bound.
         block: see `draw_again`; 1 where places lie far apart.
+        least: see `draw_again`.
         resamples: see `draw_again`.
         level: probability with which the intervals of all falls hold together (Bonferroni).
         seed: see `draw_again`.
@@ -195,7 +197,12 @@ def trace_history(
     if not tried or tried != sorted(set(tried)) or tried[0] < 0:
         raise ValueError(f"steps must rise, from 0 or more, such as 0,1,2,5,10; got {list(steps)}.")
     bound = min(0 if most is None else most, np.inf if longest is None else longest - 1)
-    drawing: dict[str, Any] = {"block": block, "resamples": resamples, "seed": seed}
+    drawing: dict[str, Any] = {
+        "block": block,
+        "least": least,
+        "resamples": resamples,
+        "seed": seed,
+    }
     losses: dict[str, dict[int, Floats]] = {way: {} for way in WAYS}
 
     def told(way: str) -> tuple[float, tuple[Fall, ...]]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.compare.bootstrap import draw_again
+from ostinato.compare.bootstrap import Draws, draw_again
 from ostinato.compare.history import History
 from ostinato.compare.result import Comparison, Entry, Metric
 from ostinato.extras import MissingExtraError
@@ -35,6 +35,8 @@ _UNCONFIRMED = (
     "The run's record does not confirm that the simple models learned from what the network was "
     "fitted on: see to it that they did."
 )
+# blocks, or single units, below which intervals are said to be rough
+_FEW = 10
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class Trial:
         unit: what a unit is, e.g. "sentence".
         units: all of them in words, e.g. "1,200 sentences".
         lengths: units of each stretch; see `draw_again`.
-        block: see `draw_again`.
+        block, least: see `draw_again`.
         history: what the past is worth.
         confirmed: see `Comparison`.
         notes: see `Comparison`.
@@ -133,6 +135,7 @@ class Trial:
     units: str
     lengths: Sequence[int] | None = None
     block: int | None = 1
+    least: int = 1
     history: History | None = None
     confirmed: bool = True
     notes: list[str] = field(default_factory=list)
@@ -143,7 +146,12 @@ def concluded(trial: Trial, asked: Asked) -> Comparison:
     all_of_them = [trial.network, *trial.guesses]
     losses = np.stack([one.losses for one in all_of_them])
     draws = draw_again(
-        losses, trial.weights, block=trial.block, lengths=trial.lengths, **asked.drawing
+        losses,
+        trial.weights,
+        block=trial.block,
+        least=trial.least,
+        lengths=trial.lengths,
+        **asked.drawing,
     )
     entries = [
         _entry(one, draws, place, trial.metric.higher) for place, one in enumerate(all_of_them)
@@ -163,7 +171,7 @@ def concluded(trial: Trial, asked: Asked) -> Comparison:
         (
             *(() if trial.confirmed else (_UNCONFIRMED,)),
             *trial.notes,
-            _drawn(trial, draws.block, asked),
+            _drawn(trial, draws, asked),
         ),
     )
 
@@ -252,11 +260,15 @@ def _scaled(one: Any, factor: float, add: float = 0.0) -> Any:
     return type(one)(add + factor * one.value, low, high)
 
 
-def _drawn(trial: Trial, block: int, asked: Asked) -> str:
+def _drawn(trial: Trial, draws: Draws, asked: Asked) -> str:
     what = (
         f"of single {trial.unit}s"
-        if block == 1
-        else f"of blocks of {block:,} {trial.unit}s in a row"
+        if draws.block == 1
+        else f"of blocks of {draws.block:,} {trial.unit}s in a row"
     )
-    together = "" if trial.history is None else " Those of the falls hold all together."
-    return f"Intervals by {asked.resamples:,} draws {what}, the same for all models.{together}"
+    told = f"Intervals by {asked.resamples:,} draws {what}, the same for all models."
+    if trial.history is not None:
+        told += " Those of the falls hold all together."
+    if draws.blocks < _FEW:
+        told += f" Fewer than {_FEW} such blocks are rough: true differences may lie outside."
+    return told
