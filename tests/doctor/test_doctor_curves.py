@@ -82,47 +82,6 @@ def test_what_was_learned_before_the_first_line_counts(healthy, run, well):
     well("not_learning", run(model, still, held_out={"mse": 0.2}, baselines=guesses))
 
 
-SCORES = [
-    (
-        "language_model",
-        "nats_per_token",
-        {"uniform": 3.0, "unigram": 2.5, "ngram": 1.5},
-        (2.5, 1.6, 1.2),
-    ),
-    ("classifier", "accuracy", {"most_frequent": 0.5, "regression": 0.8}, (0.5, 0.78, 0.9)),
-    ("forecaster", "mse", {"copy last": 1.0, "ridge on 8 lags": 0.4}, (1.01, 0.5, 0.3)),
-]
-
-
-@pytest.mark.parametrize(("task", "measure", "guesses", "values"), SCORES)
-def test_a_score_at_the_level_of_guesses_is_found(
-    task, measure, guesses, values, healthy, run, ill, well
-):
-    model, _ = healthy(task)
-    blind, plain, good = values
-    well("baseline", run(model, held_out={measure: good}, baselines=guesses))
-    found = ill("baseline", "warning", run(model, held_out={measure: plain}, baselines=guesses))
-    assert found.remedy.command.startswith("ostinato compare ")
-    found = ill("baseline", "severe", run(model, held_out={measure: blind}, baselines=guesses))
-    assert found.figures["value"] == blind
-
-
-def test_a_tagger_is_compared_with_one_tag_for_all(healthy, run, ill, well):
-    model, _ = healthy("tagger")
-    by_tag = {"ODD": {"words": 60}, "EVEN": {"words": 40}}
-    guesses = {"most_frequent_tag": 0.8}
-    for accuracy, severity in ((0.6, "severe"), (0.75, "warning")):
-        score = {"accuracy": accuracy, "by_tag": by_tag}
-        ill("baseline", severity, run(model, held_out=score, baselines=guesses))
-    score = {"accuracy": 0.9, "by_tag": by_tag}
-    well("baseline", run(model, held_out=score, baselines=guesses))
-
-
-def test_a_run_without_guesses_is_not_judged_by_them(healthy, run):
-    report = doctor(run(healthy("tagger")[0]), only=["baseline"])
-    assert "baselines" in report.skipped["baseline"]
-
-
 def test_a_classifier_that_knows_its_rows_by_heart_is_found(make, ill, well):
     rows = make["tracks"](60)
     answers = [label for _, label in make["tracks"](60, seed=1)]

@@ -17,7 +17,7 @@ from ostinato.compare.sources import CompareError, missing_data
 from ostinato.compare.trial import Asked, concluded
 from ostinato.tasks.registry import load
 
-__all__ = ["KINDS", "compare"]
+__all__ = ["KINDS", "compare", "compared"]
 
 # task -> what brings all models' losses: a function of (model, data, asked)
 KINDS = {
@@ -85,13 +85,7 @@ def compare(
     if isinstance(model, (str, Path)):
         folder = folder or model
         model = load(model)
-    task = getattr(getattr(model, "SETTINGS", None), "TASK", None)
-    if task not in KINDS:
-        what = f"a {task.replace('_', ' ')}" if task else type(model).__name__
-        raise CompareError(
-            f"compare: there are no simple models beside {what}. Give one of these: "
-            f"{', '.join(kind.replace('_', ' ') for kind in KINDS)}."
-        )
+    _check_task(model)
     if places is not None and places < 2:
         raise CompareError(f"compare: places must be at least 2, got {places}.")
     _check_draws(resamples, level)
@@ -109,12 +103,39 @@ def compare(
             folder=None if folder is None else Path(folder),
             report=report,
         )
-        try:
-            trial = _named(KINDS[task])(model, data, asked)
-        except FileNotFoundError as error:
-            raise missing_data(error, asked.folder) from error
-        report("drawing again")
-        return concluded(trial, asked)
+        return compared(model, data, asked)
+
+
+def compared(model: Any, data: Any, asked: Asked) -> Comparison:
+    """What `compare` does, with all that is asked in one.
+
+    Args:
+        model: fitted.
+        data: see `compare`.
+        asked: what is to be done.
+
+    Raises:
+        CompareError: see `compare`.
+    """
+    ask = _named(KINDS[_check_task(model)])
+    try:
+        trial = ask(model, data, asked)
+    except FileNotFoundError as error:
+        raise missing_data(error, asked.folder) from error
+    asked.report("drawing again")
+    return concluded(trial, asked)
+
+
+def _check_task(model: Any) -> str:
+    """The task of a model, for which there must be simple models."""
+    task: str | None = getattr(getattr(model, "SETTINGS", None), "TASK", None)
+    if task in KINDS:
+        return task
+    what = f"a {task.replace('_', ' ')}" if task else type(model).__name__
+    raise CompareError(
+        f"compare: there are no simple models beside {what}. Give one of these: "
+        f"{', '.join(kind.replace('_', ' ') for kind in KINDS)}."
+    )
 
 
 @contextmanager

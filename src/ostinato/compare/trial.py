@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,6 +47,7 @@ class Asked:
         train: what the network was fitted on, where `data` is something else; None: `data` is it.
         validation: the validation data that were given apart from it.
         full: nothing is thinned out.
+        only: names, as `tried` has them, of the simple models that are asked; None: all.
         history: cut and shuffle the past.
         steps: the k of `history`; None: as `ladder` has them.
         places: places that `history` asks about at most; None: as the task has it.
@@ -59,6 +60,7 @@ class Asked:
     train: Any = None
     validation: Any = None
     full: bool = False
+    only: Collection[str] | None = None
     history: bool = True
     steps: Sequence[int] | None = None
     places: int | None = None
@@ -183,14 +185,16 @@ def tried(
 
     Args:
         trial: takes it.
-        name: for what is reported; the table has the model's own `name`.
+        name: for what is reported, and for `asked.only`; the table has the model's own `name`.
         fit: gives a model with `name`, `looks_back` and `parameters`.
         ask: its losses on the test part.
-        asked: reports.
+        asked: which are wanted; reports.
 
     Returns:
-        Whether it could be.
+        Whether it was.
     """
+    if asked.only is not None and name not in asked.only:
+        return False
     asked.report(f"fitting: {name}")
     try:
         model, fitting = _timed(fit)

@@ -121,6 +121,20 @@ class TaskPatient(Patient):
         whole = {"validation": 0.0, "held_out": 0.0} if self.task in _IN_ONE else {}
         return _prepared(self.model, self._data, changes=whole)
 
+    @property
+    def given(self) -> dict[str, Any] | None:
+        """What was given: "data" to be judged by, "train" and "validation" beside them; or None.
+
+        "train" is None where the data are what was trained on, which keep a part to be judged by.
+        """
+        if self._data is None or self.unreadable is not None:
+            return None
+        validation, test = self._beside
+        data, train = self._data, self._train
+        if train is None and test is not None:
+            data, train = test, self._data
+        return {"data": data, "train": train, "validation": validation}
+
     @cached_property
     def unreadable(self) -> tuple[int, int, str] | None:
         """Characters that keep the data from being read, of how many, and which; or None."""

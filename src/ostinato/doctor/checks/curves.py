@@ -1,19 +1,20 @@
-"""Ills that show in how good it became: against time, simple guesses, and data it has not seen."""
+"""Ills that show in how good it became: over time, and on data it has not seen."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
+from ostinato.doctor.checks.guesses import is_above_guesses
 from ostinato.doctor.checks.registry import check
+from ostinato.doctor.checks.remedies import learn, longer
 from ostinato.doctor.findings import Finding, NotThere, Remedy, Severity
 from ostinato.doctor.patient import Patient
 from ostinato.tasks.registry import TASKS
 
-__all__ = ["baseline", "gap", "not_learning", "still_falling"]
+__all__ = ["gap", "not_learning", "still_falling"]
 
 _LOOKED_INTO = ("language_model", "tagger", "classifier", "forecaster")
 # share of all that was gained that the last quarter still gained
@@ -22,15 +23,6 @@ _STILL = 0.1
 _GAP = 1.3
 _LEVEL = 0.02
 _FEWEST_LINES = 8
-
-# task -> score, the guess that looks at nothing, sign
-_SCORES = {
-    "language_model": ("nats_per_token", "unigram", 1),
-    "tagger": ("accuracy", None, -1),
-    "classifier": ("accuracy", "most_frequent", -1),
-    "captioner": ("exact", "most_frequent", -1),
-    "forecaster": ("mse", "copy last", 1),
-}
 
 
 @check("a training that ended while the loss still fell", *TASKS)
@@ -56,7 +48,7 @@ def still_falling(patient: Patient) -> Finding | None:
         f"{name} was best at the very end: {first:.4g} at step {values[0][0]:,}, "
         f"{quarter:.4g} a quarter before the end, {last:.4g} at step {values[-1][0]:,}. "
         f"The last quarter brought {still:.0%} of all that was gained.",
-        patient.remedy("Train twice as long.", **_longer(patient)),
+        patient.remedy("Train twice as long.", **longer(patient)),
         {"share": still, "first": first, "last": last, "steps": values[-1][0]},
     )
 
@@ -68,7 +60,7 @@ def not_learning(patient: Patient) -> Finding | None:
     if len(losses) < _FEWEST_LINES:
         raise NotThere(f"fewer than {_FEWEST_LINES} losses were recorded")
     first, last = losses[0], statistics.fmean(losses[-(len(losses) // 4) :])
-    if last < first - _LEVEL * abs(first) or _is_above_guesses(patient):
+    if last < first - _LEVEL * abs(first) or is_above_guesses(patient):
         return None
     return Finding(
         "not_learning",
@@ -76,42 +68,8 @@ def not_learning(patient: Patient) -> Finding | None:
         "The training loss does not fall",
         f"It was {first:.4g} in the first of {len(losses)} lines, and {last:.4g} in the last "
         f"quarter of them. lr was {patient.settings.training.lr:g}.",
-        _learn(patient),
+        learn(patient),
         {"first": first, "last": last, "lines": len(losses)},
-    )
-
-
-@check("a model no better than a simple guess", *_SCORES)
-def baseline(patient: Patient) -> Finding | None:
-    """A held-out score at the level of simple guesses."""
-    found = _standing(patient)
-    value, guesses, sign = found.value, found.guesses, found.sign
-    best = min(guesses, key=lambda name: sign * guesses[name])
-    at_level = _at_level(found)
-    beaten = sign * (value - guesses[best]) >= 0
-    if not at_level and not beaten:
-        return None
-    told = ", ".join(f"{name.replace('_', ' ')} {guess:.4g}" for name, guess in guesses.items())
-    figures = {"value": value, "baselines": dict(guesses), "measure": found.measure}
-    if at_level:
-        return Finding(
-            "baseline",
-            Severity.SEVERE,
-            "It is no better than guessing without looking",
-            f"{found.measure} on the held-out part is {value:.4g}; {told}.",
-            _learn(patient),
-            figures,
-        )
-    return Finding(
-        "baseline",
-        Severity.WARNING,
-        "A simpler model does as well",
-        f"{found.measure} on the held-out part is {value:.4g}; {told}.",
-        Remedy(
-            "See whether the task needs memory at all.",
-            command=f"ostinato compare {_place(patient)} DATA",
-        ),
-        figures,
     )
 
 
@@ -138,70 +96,6 @@ def gap(patient: Patient) -> Finding | None:
     )
 
 
-@dataclass(frozen=True)
-class _Standing:
-    measure: str
-    value: float
-    guesses: Mapping[str, float]
-    # the guess that looks at nothing
-    naive: tuple[str, float] | None
-    # 1 where less is better
-    sign: int
-
-
-def _at_level(found: _Standing) -> bool:
-    """Whether a score is that of a guess that looks at nothing, or worse."""
-    if found.naive is None:
-        return False
-    guess = found.naive[1]
-    return found.sign * (found.value - guess) > -_LEVEL * abs(guess)
-
-
-def _is_above_guesses(patient: Patient) -> bool:
-    """Whether it is known that something was learned, if only before the first line."""
-    if patient.task not in _SCORES:
-        return False
-    try:
-        found = _standing(patient)
-    except NotThere:
-        return False
-    return found.naive is not None and not _at_level(found)
-
-
-def _standing(patient: Patient) -> _Standing:
-    measure, name, sign = _SCORES[patient.task or ""]
-    score: Mapping[str, Any] = patient.figures.get("held_out", {})
-    guesses: Mapping[str, float] = patient.figures.get("baselines", {})
-    if measure not in score or not guesses:
-        raise NotThere("the run has no held-out score, or no baselines beside it")
-    naive = None if name is None or name not in guesses else (name, float(guesses[name]))
-    if patient.task == "tagger":
-        counts = [tag["words"] for tag in score.get("by_tag", {}).values()]
-        if sum(counts):
-            naive = ("one tag for all", max(counts) / sum(counts))
-    return _Standing(measure, float(score[measure]), guesses, naive, sign)
-
-
-def _learn(patient: Patient) -> Remedy:
-    training, usual = patient.settings.training, type(patient.settings)().training
-    if training.lr < usual.lr / 3:
-        return patient.remedy("It has learned nothing: take longer steps.", lr=usual.lr)
-    if training.lr > usual.lr * 3:
-        return patient.remedy("It has learned nothing: take smaller steps.", lr=usual.lr)
-    return patient.remedy("It has learned nothing yet: train longer.", **_longer(patient))
-
-
-def _longer(patient: Patient) -> dict[str, Any]:
-    """The setting that ended the training, doubled."""
-    training = patient.settings.training
-    done: Mapping[str, Any] = patient.figures.get("training", {})
-    limits = {"max_steps": "steps", "max_time": "seconds", "epochs": "epochs"}
-    given = {name: value for name in limits if (value := getattr(training, name)) is not None}
-    ended = [name for name in given if done.get(limits[name], 0) >= given[name]]
-    name = ended[0] if ended else next(iter(given))
-    return {name: 2 * given[name]}
-
-
 def _loosen(patient: Patient) -> Remedy:
     model = patient.settings.model
     rate = getattr(model, "output_dropout", None)
@@ -210,11 +104,6 @@ def _loosen(patient: Patient) -> Remedy:
         return patient.remedy(text, output_dropout=round(min(rate + 0.2, 0.5), 2))
     width = max(model.hidden_size // 2, 1)
     return patient.remedy("Give it less room to learn by heart.", hidden_size=width)
-
-
-def _place(patient: Patient) -> str:
-    folder = getattr(patient, "folder", None)
-    return "RUN" if folder is None else str(folder)
 
 
 def _errors(patient: Patient, batches: Sequence[Any]) -> list[tuple[float, float]]:
