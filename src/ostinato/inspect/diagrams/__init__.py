@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from ostinato.engine.calls import State
 from ostinato.inspect.diagrams.cell import DiagramError, cell_graph
+from ostinato.inspect.diagrams.examples import asking
+from ostinato.inspect.diagrams.flow import data_flow
 from ostinato.inspect.diagrams.graph import Arrow, Box, Graph
 from ostinato.inspect.diagrams.mermaid import to_mermaid
 from ostinato.inspect.diagrams.network import folded_graph, stacks_in, unrolled_graph
-from ostinato.inspect.diagrams.subjects import one_cell, only_stack
+from ostinato.inspect.diagrams.subjects import one_cell, only_stack, recurrent
 from ostinato.inspect.diagrams.svg import standalone, to_svg
+from ostinato.inspect.diagrams.whole import whole_graph
 
 __all__ = ["KINDS", "Arrow", "Box", "Diagram", "DiagramError", "Graph", "diagram"]
 
@@ -91,13 +94,16 @@ def diagram(
 
     `kind="cell"` is the data flow of one step, read off the equations that the engine traces, with
     the names of the cell's own source: gates, products with weights, pointwise operations, states.
-    `"folded"` shows each layer once, with the loop of its state; `"unrolled"` shows the same layers
-    at each of some steps, with losses, and with gradients running back.
+    `"folded"` shows each layer once, with the loop of its state; of a network of ours, or with an
+    example of its input, also its embedding, attention and readout, by which of them hears which
+    when it is run. `"unrolled"` shows the recurrent layers at each of some steps, with losses, and
+    with gradients running back.
 
     Args:
         subject: a cell, a layer (ours or torch.nn.RNN, LSTM, GRU), or a model that holds some.
         kind: "cell", "folded" or "unrolled".
-        x: for "cell": an example of one step's input, [B, I], where the cell has no `input_size`.
+        x: for "cell": an example of one step's input, [B, I], where the cell has no `input_size`;
+            for "folded": an example of all of a network's input.
         state: for "cell": its states, each [B, S], where the cell has no `initial_state`.
         layer: which of the layers, counted through the whole subject from 0, or the name of a
             recurrent module of the model; "unrolled" takes a whole module.
@@ -136,6 +142,18 @@ def diagram(
     if kind == "cell":
         return Diagram(cell_graph(one_cell(subject, layer, direction), x, state))
     if kind == "folded":
-        return Diagram(folded_graph(stacks_in(subject), losses=losses, backward=backward))
+        return Diagram(_folded(subject, x, losses, backward))
     stack = only_stack(subject, layer)
     return Diagram(unrolled_graph(stack, steps=steps, losses=losses, backward=backward))
+
+
+def _folded(subject: nn.Module, x: Tensor | None, losses: bool, backward: bool) -> Graph:
+    """The whole network where it can be run, else its recurrent layers by themselves."""
+    network = getattr(subject, "network", subject)
+    ask = asking(network)
+    if ask is None and x is not None:
+        ask, network = partial(subject, x), subject
+    if ask is None or network in recurrent(network).values():
+        return folded_graph(stacks_in(subject), losses=losses, backward=backward)
+    title = type(network).__name__
+    return whole_graph(data_flow(network, ask), title, losses=losses, backward=backward)

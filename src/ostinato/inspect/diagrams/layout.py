@@ -58,7 +58,7 @@ def lay_out(graph: Graph, sizes: Mapping[str, Size], *, last: Sequence[str] = ()
     """Find places for the boxes of a graph without loops.
 
     Args:
-        graph: only its forward arrows count.
+        graph: its forward arrows count, and those that come back a step later.
         sizes: of each box, by key.
         last: keys of boxes that belong at the right end.
 
@@ -66,18 +66,31 @@ def lay_out(graph: Graph, sizes: Mapping[str, Size], *, last: Sequence[str] = ()
         ValueError: the arrows run in a circle.
     """
     arrows = [arrow for arrow in graph.arrows if arrow.kind == "forward"]
-    layers = _Layers(list(graph.boxes), arrows, frozenset(last))
+    # what comes back a step later is led as if it ran forward
+    later = {_turned(a): a for a in graph.arrows if a.kind == "later" and a.source != a.target}
+    layers = _Layers(list(graph.boxes), [*arrows, *later], frozenset(last))
     layers.order()
     found = layers.placed(sizes)
-    paths = {**found.paths, **_against(graph, found.paths)}
-    return Layout(found.centres, paths, found.width, found.height + _BESIDE)
+    paths = {a: path for a, path in found.paths.items() if a not in later}
+    paths |= {own: _beside(found.paths[turned]) for turned, own in later.items()}
+    paths |= _against(graph, paths)
+    return Layout(found.centres, paths, found.width, found.height + 2 * _BESIDE)
+
+
+def _turned(arrow: Arrow) -> Arrow:
+    return Arrow(arrow.target, arrow.source, arrow.label, arrow.kind)
+
+
+def _beside(path: Path) -> Path:
+    """The way back along a path, beside it."""
+    return tuple((x, y + _BESIDE) for x, y in reversed(path))
 
 
 def _against(graph: Graph, paths: Mapping[Arrow, Path]) -> dict[Arrow, Path]:
     """Arrows that run against others, beside them."""
     ways = {(arrow.source, arrow.target): path for arrow, path in paths.items()}
     return {
-        arrow: tuple((x, y + _BESIDE) for x, y in reversed(ways[arrow.target, arrow.source]))
+        arrow: _beside(ways[arrow.target, arrow.source])
         for arrow in graph.arrows
         if arrow.kind == "backward" and arrow.source != arrow.target
     }

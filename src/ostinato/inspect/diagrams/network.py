@@ -14,7 +14,17 @@ from ostinato.inspect.diagrams.cell import DiagramError
 from ostinato.inspect.diagrams.graph import Box, Graph
 from ostinato.layers.sequence import SequenceLayer
 
-__all__ = ["Stack", "folded_graph", "stack_of", "stacks_in", "unrolled_graph"]
+__all__ = [
+    "Stack",
+    "cell_box",
+    "folded_graph",
+    "gradients_against",
+    "loss_box",
+    "stack_of",
+    "stacks_in",
+    "unrolled_graph",
+    "when",
+]
 
 
 @dataclass(frozen=True)
@@ -118,7 +128,7 @@ def folded_graph(stacks: Sequence[Stack], *, losses: bool, backward: bool) -> Gr
     for number, stack in enumerate(stacks):
         _fold(graph, stack, f"s{number}_", losses)
     if backward:
-        _against(graph)
+        gradients_against(graph)
     graph.words = " ".join(map(_folded_words, stacks)) + _gradient_words(losses, backward)
     return graph
 
@@ -130,10 +140,10 @@ def _fold(graph: Graph, stack: Stack, prefix: str, losses: bool) -> None:
         here = []
         for direction in range(stack.directions):
             place = layer * stack.directions + direction
-            key = graph.add(_cell_box(f"{prefix}c{place}", stack, place))
+            key = graph.add(cell_box(f"{prefix}c{place}", stack, place))
             for source in below:
                 graph.join(source, key)
-            label = f"{', '.join(stack.states[place])}, {_when(direction)}"
+            label = f"{', '.join(stack.states[place])}, {when(direction)}"
             graph.join(key, key, label, "later")
             here.append(key)
         below = here
@@ -141,10 +151,11 @@ def _fold(graph: Graph, stack: Stack, prefix: str, losses: bool) -> None:
     for source in below:
         graph.join(source, y)
     if losses:
-        graph.join(y, graph.add(_loss(f"{prefix}loss", "loss")))
+        graph.join(y, graph.add(loss_box(f"{prefix}loss", "loss")))
 
 
-def _when(direction: int) -> str:
+def when(direction: int) -> str:
+    """When a state comes back to its cell."""
     return "a step later" if direction == 0 else "a step earlier"
 
 
@@ -162,13 +173,13 @@ def unrolled_graph(stack: Stack, *, steps: int, losses: bool, backward: bool) ->
     for place in range(rows):
         for t in range(steps):
             column = wide * t + place % wide
-            graph.add(_cell_box(f"c{place}_{t}", stack, place, (column, 1 + place)))
+            graph.add(cell_box(f"c{place}_{t}", stack, place, (column, 1 + place)))
     for t in range(steps):
         _column(graph, stack, t, rows, middle, losses)
     for place in range(rows):
         _walk(graph, stack, place, steps)
     if backward:
-        _against(graph)
+        gradients_against(graph)
     graph.words = _unrolled_words(stack, steps) + _gradient_words(losses, backward)
     return graph
 
@@ -188,7 +199,7 @@ def _column(graph: Graph, stack: Stack, t: int, rows: int, middle: float, losses
         graph.join(source, y)
     if losses:
         place = (wide * t + middle, rows + 2)
-        graph.join(y, graph.add(_loss(f"loss{t}", f"loss[{t + 1}]", place)))
+        graph.join(y, graph.add(loss_box(f"loss{t}", f"loss[{t + 1}]", place)))
 
 
 def _walk(graph: Graph, stack: Stack, place: int, steps: int) -> None:
@@ -217,14 +228,33 @@ def _y(key: str, title: str, stack: Stack, place: tuple[float, float] | None = N
     return Box(key, "output", title, _numbers(stack.output_size), told, place)
 
 
-def _loss(key: str, title: str, place: tuple[float, float] | None = None) -> Box:
+def loss_box(key: str, title: str, place: tuple[float, float] | None = None) -> Box:
+    """The box of a loss."""
     return Box(key, "loss", title, "", f"{title}: how far y is from what it should be", place)
 
 
-def _cell_box(key: str, stack: Stack, place: int, where: tuple[float, float] | None = None) -> Box:
+def cell_box(
+    key: str,
+    stack: Stack,
+    place: int,
+    where: tuple[float, float] | None = None,
+    *,
+    called: str = "",
+) -> Box:
+    """The box of one cell of a stack.
+
+    Args:
+        key: of the box.
+        stack: whose cell.
+        place: of the cell: layer by layer, and direction inside.
+        where: column and row, where the picture has a fixed form.
+        called: the name of the stack in the network, if it is to be told.
+    """
     layer, direction = divmod(place, stack.directions)
     title = stack.kinds[place]
     words = [f"layer {layer}"] if stack.layers > 1 else []
+    if called:
+        words = [", ".join([called, *words])]
     if stack.directions == 2:
         words.append("←" if direction else "→")
     widths = stack.sizes[place]
@@ -246,7 +276,7 @@ def _wide(width: int | None) -> str:
     return "" if width is None else f", {width} numbers"
 
 
-def _against(graph: Graph) -> None:
+def gradients_against(graph: Graph) -> None:
     """A gradient against each arrow, but into what is given."""
     given = {key for key, box in graph.boxes.items() if box.kind in ("input",)}
     for arrow in list(graph.arrows):

@@ -42,7 +42,7 @@ def to_svg(graph: Graph) -> str:
     it, the graph's words; each box tells all about itself in a tooltip.
     """
     loops = {a.source: a for a in graph.arrows if a.source == a.target and a.kind == "later"}
-    sizes = {k: _with_arrows(box_size(box), graph.into(k)) for k, box in graph.boxes.items()}
+    sizes = {k: _with_arrows(box_size(box), graph, k) for k, box in graph.boxes.items()}
     roomy = {k: _with_loop(size) if k in loops else size for k, size in sizes.items()}
     fixed = all(box.place is not None for box in graph.boxes.values())
     layout = lay_on_grid(graph, roomy) if fixed else lay_out(graph, roomy, last=_last(graph))
@@ -96,14 +96,18 @@ def _with_loop(size: Size) -> Size:
     return Size(size.width, size.height + 2 * _LOOP)
 
 
-def _with_arrows(size: Size, coming: Sequence[Arrow]) -> Size:
-    """Room for what stands at the arrows that end at a box, and over its loop."""
+def _with_arrows(size: Size, graph: Graph, key: str) -> Size:
+    """Room for the arrows that meet at a box, for what stands at them, and for its loop."""
     width, height = size.width, size.height
+    coming = graph.into(key)
     for arrow in coming:
-        if arrow.source == arrow.target:
+        if arrow.source == key:
             width = max(width, len(arrow.label) * _DETAIL * _ADVANCE + 12.0)
-    if any(arrow.label and arrow.kind == "forward" for arrow in coming):
-        height = max(height, ROOM * len(coming) + 8.0)
+    forward = [arrow for arrow in coming if arrow.kind == "forward"]
+    # what comes back a step later leaves where the others arrive
+    back = [a for a in graph.arrows if a.kind == "later" and a.source == key != a.target]
+    if back or any(arrow.label for arrow in forward):
+        height = max(height, ROOM * (len(forward) + 2 * len(back)) + 8.0)
     return Size(width, height)
 
 
@@ -208,6 +212,8 @@ def _label(arrow: Arrow, points: Sequence[tuple[float, float]]) -> str:
         x, y = ax + (bx - ax) * share, ay + (by - ay) * share
         # on the far side of the arrow that may run against this one
         anchor, dx, dy = ("middle", 0, 12 if bx > ax else -5) if across else ("start", 6, 4)
+    elif bx < points[0][0]:
+        x, y, anchor, dx, dy = bx, by, "start", 10, 12
     else:
         x, y, anchor, dx, dy = ax, by, "end", -4, -4
     return (

@@ -9,6 +9,8 @@ from torch import nn
 
 from ostinato.engine.explain import explain
 from ostinato.inspect.diagrams import DiagramError, diagram
+from ostinato.inspect.diagrams.examples import asking
+from ostinato.inspect.diagrams.flow import data_flow
 from ostinato.inspect.diagrams.subjects import one_cell, recurrent
 from ostinato.inspect.page.material import Material
 
@@ -57,9 +59,13 @@ def draw(material: Material, network: nn.Module) -> None:
             _equations(material, cell)
         number += int(module.num_layers)
     _add(material, "The network folded", network, kind="folded")
+    ask = asking(network)
+    flow = None if ask is None else data_flow(network, ask)
     for name in recurrent(network):
         title = "Unrolled over 3 steps" + (f": {name}" if name else "")
-        _add(material, title, network, kind="unrolled", layer=name)
+        # of a network that is not ours, nobody knows what is read out where
+        losses = flow is None or flow.has_losses(name)
+        _add(material, title, network, kind="unrolled", layer=name, losses=losses)
 
 
 def _add(material: Material, title: str, network: nn.Module, **options: Any) -> None:
