@@ -55,7 +55,14 @@ def test_where_more_is_better_a_score_that_still_rises_is_found(healthy, run, il
 def test_without_validations_the_training_loss_is_looked_at(healthy, run, ill, well):
     model, _ = healthy("tagger")
     steep = [{"step": k, "loss": 4 - 0.1 * k} for k in range(32)]
-    ill("still_falling", "warning", run(model, steep))
+    # which says nothing of new data: let something judge it
+    found = ill("still_falling", "note", run(model, steep))
+    assert found.remedy.settings == {"training.val_every": 3}
+    folder = run(model, steep, settings={"validation": 0.0})
+    found = ill("still_falling", "note", folder)
+    assert found.remedy.settings == {"data.validation": 0.1}
+    folder = run(model, steep, settings={"validation": 0.2, "val_every": 1})
+    assert "--validation" in ill("still_falling", "note", folder).remedy.command
     level = [{"step": k, "loss": 1 + 3 * 0.5**k} for k in range(32)]
     well("still_falling", run(model, level))
 
@@ -146,6 +153,24 @@ def test_parts_that_were_given_apart_are_known_again(make):
         (make["sentences"](20, seed=7), {"train": train, "validation": dev, "test": last}),
     ):
         assert doctor(model, data, **parts, only=["gap"]).healthy == ("gap",)
+
+
+def test_a_gap_that_did_no_harm_is_but_noted(make, run, ill):
+    rows = make["sentences"](60)
+    other = [[(word, "EVEN" if tag == "ODD" else "ODD") for word, tag in row] for row in rows[:20]]
+    model = make["fit_tags"](rows, validation=other, keep_best=False, max_steps=40, lr=0.02)
+    falls, rises = [3.0, 2.5, 2.2, 2.1, 2.05], [3.0, 2.5, 2.2, 2.6, 2.9]
+    for values, severity in ((falls, "note"), (rises, "warning")):
+        folder = run(model, validation=validations(values), settings=LOWEST)
+        found = ill("gap", severity, folder, rows, validation=other)
+        assert ("did not get worse" in found.evidence) == (severity == "note")
+
+
+def test_data_of_a_run_that_records_none_are_not_said_to_be_others(healthy):
+    model, data = healthy("tagger")
+    model.figures = {}
+    report = doctor(model, data, only=["gap"])
+    assert report.skipped["gap"].startswith("the run does not record")
 
 
 def test_a_gap_can_be_measured_on_other_data_if_the_trained_are_given(healthy, make):

@@ -78,6 +78,22 @@ def test_sentences_in_both_parts_are_found(make, ill, well):
     assert found.figures["share"] > 0.9
 
 
+def test_short_sentences_that_are_alike_weigh_as_little_as_they_score(make, ill, well):
+    draws = np.random.default_rng(0)
+    long = [
+        [(f"w{n}", "AB"[n % 2]) for n in draws.integers(0, 400, 40).tolist()] for _ in range(60)
+    ]
+    short = [[("w1", "B")]] * 6
+    # a tenth of the sentences beyond the training part, and a few in a thousand of the words
+    model = make["fit_tags"]([*short, *long[:40]], validation=[*short[:2], *long[40:]], held_out=0)
+    data = {"validation": [*short[:2], *long[40:]]}
+    well("duplicates", model, [*short, *long[:40]], **data)
+    again = [*short[:2], *long[38:]]
+    model = make["fit_tags"]([*short, *long[:40]], validation=again, held_out=0)
+    found = ill("duplicates", "note", model, [*short, *long[:40]], validation=again)
+    assert (found.figures["twice"], found.figures["rows"]) == (82, 882)
+
+
 def test_rows_in_both_parts_are_found(make, ill, well):
     rows = make["tracks"](100)
     well("duplicates", make["fit_labels"](rows), rows)

@@ -46,16 +46,30 @@ def test_a_limit_that_cuts_most_steps_is_found(task, healthy, run, ill, well):
     few = lines(falling(), grad_norm=norms, clipped=[0.1] * 20)
     well("clip_rate", run(model, few, settings={"clip": 7.0}))
     many = lines(falling(), grad_norm=norms, clipped=[0.9] * 20)
-    found = ill("clip_rate", "warning", run(model, many, settings={"clip": 1.0}))
+    plain = {"clip": 1.0, "optimizer": "sgd", "beta2": None}
+    found = ill("clip_rate", "warning", run(model, many, settings=plain))
     assert found.figures["share"] == pytest.approx(0.9)
     assert found.remedy.settings == {"training.clip": 8.0}
+    assert "sets the length of most steps" in found.evidence
 
 
 def test_a_limit_that_cuts_off_little_is_but_noted(healthy, run, ill):
     model, _ = healthy("tagger")
     some = lines(falling(), grad_norm=[1.5] * 20, clipped=[0.9] * 20)
-    found = ill("clip_rate", "note", run(model, some, settings={"clip": 1.0}))
+    plain = {"clip": 1.0, "optimizer": "sgd", "beta2": None}
+    found = ill("clip_rate", "note", run(model, some, settings=plain))
     assert found.remedy.settings == {"training.clip": 1.5}
+
+
+def test_steps_of_adam_do_not_hang_on_the_limit(healthy, run, ill, well):
+    model, _ = healthy("tagger")
+    for norm in (1.5, 7.0):
+        some = lines(falling(), grad_norm=[norm] * 20, clipped=[0.9] * 20)
+        folder = run(model, some, settings={"clip": 1.0, "optimizer": "adam"})
+        if norm < 3:
+            well("clip_rate", folder)
+        else:
+            assert "in the means of adam" in ill("clip_rate", "note", folder).evidence
 
 
 def test_the_start_of_a_training_may_be_clipped(healthy, run, well):

@@ -35,6 +35,7 @@ _OTHERS = (
     "these are not the data it was trained on: give those (--train), and what fit was given for "
     "--validation and --test"
 )
+_UNRECORDED = "the run does not record the checksum of what it was trained on"
 # a run that is being written may be between two files for a moment
 _TRIES, _PAUSE = 5, 0.2
 
@@ -160,9 +161,13 @@ class TaskPatient(Patient):
             "validation and test, too."
         )
 
+    @property
+    def _recorded(self) -> str | None:
+        found: str | None = self.figures.get("data", {}).get("sha256")
+        return found
+
     def _is_known(self, data: Prepared) -> bool:
-        recorded = self.figures.get("data", {}).get("sha256")
-        return recorded is not None and recorded == data.digest
+        return self._recorded is not None and self._recorded == data.digest
 
     @property
     def same_data(self) -> bool:
@@ -184,7 +189,7 @@ class TaskPatient(Patient):
     def unseen(self) -> Any:
         """Batches of what the model was not trained on: validation, or other data; or None."""
         if self.trained_on is None:
-            raise NotThere(_OTHERS)
+            raise NotThere(_OTHERS if self._recorded is not None else _UNRECORDED)
         return self.data.validation if self.same_data else self.data.train
 
     # what it does

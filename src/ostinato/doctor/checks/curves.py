@@ -30,7 +30,8 @@ def still_falling(patient: Patient) -> Finding | None:
     """A loss that falls to the very end."""
     history = patient.history
     values, name, sign = history.monitored(), history.monitor, history.sign
-    if len(values) < 4:
+    validated = len(values) >= 4
+    if not validated:
         values, name, sign = _smoothed(history.losses()), "loss", 1.0
     values = [(step, value) for step, value in values if math.isfinite(value)]
     if len(values) < 4:
@@ -43,12 +44,15 @@ def still_falling(patient: Patient) -> Finding | None:
         return None
     return Finding(
         "still_falling",
-        Severity.WARNING,
-        "The training ended too early",
+        Severity.WARNING if validated else Severity.NOTE,
+        "The training ended too early" if validated else "The training loss fell to the end",
         f"{name} was best at the very end: {first:.4g} at step {values[0][0]:,}, "
         f"{quarter:.4g} a quarter before the end, {last:.4g} at step {values[-1][0]:,}. "
-        f"The last quarter brought {still:.0%} of all that was gained.",
-        patient.remedy("Train twice as long.", **longer(patient)),
+        f"The last quarter brought {still:.0%} of all that was gained."
+        + ("" if validated else " What that does for new data, too few validations tell."),
+        patient.remedy("Train twice as long.", **longer(patient))
+        if validated
+        else _validate(patient),
         {"share": still, "first": first, "last": last, "steps": values[-1][0]},
     )
 
@@ -84,16 +88,42 @@ def gap(patient: Patient) -> Finding | None:
     spread = _deviation(unseen) + _deviation(trained)
     if new <= _GAP * seen or new - seen <= 2 * spread:
         return None
+    harmless = _ended_well(patient)
     return Finding(
         "gap",
-        Severity.WARNING,
+        Severity.NOTE if harmless else Severity.WARNING,
         "It does much better on what it was trained on",
         f"The error of an answer is {seen:.4g} on {_count(trained):,.0f} answers of the training "
         f"part and {new:.4g} on {_count(unseen):,.0f} others: {_times(new, seen)} (both measured "
-        "without dropout).",
+        "without dropout)."
+        + (" The validations did not get worse for it while it was trained." if harmless else ""),
         _loosen(patient),
         {"train": seen, "held_out": new},
     )
+
+
+def _ended_well(patient: Patient) -> bool:
+    """Whether validations show that the score was still at its best when the training ended."""
+    try:
+        history = patient.history
+    except NotThere:
+        return False
+    values = [history.sign * value for _, value in history.monitored()]
+    last = values[-max(len(values) // 4, 1) :]
+    # in the last quarter, so that one unlucky validation tells nothing
+    return len(values) >= 4 and min(last) <= min(values)
+
+
+def _validate(patient: Patient) -> Remedy:
+    """Of a training that nothing judged: let something judge it."""
+    text = "Let a validation part tell whether more would help."
+    if getattr(patient.settings.data, "validation", None) == 0:
+        return patient.remedy(text, validation=0.1)
+    training = patient.settings.training
+    steps = patient.history.steps
+    if training.val_every is None or training.val_every > steps // 8 > 0:
+        return patient.remedy(text, val_every=max(steps // 8, 1))
+    return patient.remedy(text, "The option --validation of ostinato fit names one.")
 
 
 def _loosen(patient: Patient) -> Remedy:

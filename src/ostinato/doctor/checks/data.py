@@ -219,10 +219,15 @@ def _lengths(part: Any) -> NDArray[np.int64]:
 
 
 def _same_rows(ward: Any) -> tuple[int, int, str]:
-    """How many rows beyond the training part stand in it, too, and how many there are."""
+    """How many rows beyond the training part stand in it, too, and how many there are.
+
+    Where each word is scored, rows count by their words: short ones are often alike.
+    """
     seen = set(_rows(ward, ward.trained_on.train))
-    new = [row in seen for row in _rows(ward, ward.unseen)]
-    return sum(new), len(new), "rows"
+    rows = list(_rows(ward, ward.unseen))
+    counts = [ward.hands.weight(row) for row in rows]
+    twice = sum(count for row, count in zip(rows, counts, strict=True) if row in seen)
+    return twice, sum(counts), ward.hands.weighed
 
 
 def _passages(ward: Any) -> tuple[int, int, str]:

@@ -73,7 +73,11 @@ def unfinished(patient: Patient) -> Finding | None:
 
 @check("most steps being clipped", *TASKS)
 def clip_rate(patient: Patient) -> Finding | None:
-    """Clipping that cuts most steps, and so sets their length in place of the learning rate."""
+    """Clipping that cuts most steps, and so sets their length in place of the learning rate.
+
+    Of Adam, whose steps do not grow with the gradient (Kingma and Ba 2015, arXiv:1412.6980, section
+    2.1), far larger gradients than the limit alone are told of: large and small ones weigh alike.
+    """
     history = patient.history
     training = patient.settings.training
     if training.clip is None:
@@ -86,16 +90,26 @@ def clip_rate(patient: Patient) -> Finding | None:
     if share <= _MOST_CLIPPED:
         return None
     middle = statistics.median(norms)
+    far = middle > _FAR * training.clip
+    adaptive = training.optimizer in ("adam", "adamw")
+    if adaptive and not far:
+        return None
     limit = _rounded(_quantile(norms, 0.9))
     if training.clip_by == "value" or limit <= training.clip:
         limit = training.clip * 4
     return Finding(
         "clip_rate",
-        Severity.WARNING if middle > _FAR * training.clip else Severity.NOTE,
+        Severity.WARNING if far and not adaptive else Severity.NOTE,
         "Most steps are clipped",
-        f"{share:.0%} of the steps after the first tenth were cut to clip={training.clip:g}: it "
-        f"sets the length of most steps. Half of the recorded gradient norms are above "
-        f"{middle:.3g}, a tenth above {_quantile(norms, 0.9):.3g}.",
+        f"{share:.0%} of the gradients after the first tenth of the steps were cut to "
+        f"clip={training.clip:g}: "
+        + (
+            f"large and small ones weigh alike in the means of {training.optimizer}"
+            if adaptive
+            else "it sets the length of most steps"
+        )
+        + f". Half of the recorded gradient norms are above {middle:.3g}, a tenth above "
+        f"{_quantile(norms, 0.9):.3g}.",
         patient.remedy("Cut only what is out of the ordinary.", clip=limit),
         {"share": share, "median_norm": middle, "clip": training.clip},
     )

@@ -72,6 +72,13 @@ class Hands:
         """Each row as the network reads it; None where it holds something unknown."""
         raise NotAsked("its rows are not compared")
 
+    # what `weight` counts
+    weighed = "rows"
+
+    def weight(self, row: bytes) -> int:
+        """How many answers a row of `rows` asks for."""
+        return 1
+
     def unknown(self, batch: Any) -> tuple[int, int]:
         """How many tokens are unknown, and how many there are."""
         raise NotAsked("it reads no tokens")

@@ -54,6 +54,11 @@ class TagHands(Hands):
             keys.append(None if _UNKNOWN in whole else whole.encode())
         return keys
 
+    weighed = "words in whole sentences"
+
+    def weight(self, row: bytes) -> int:
+        return row.count(b"\n") + 1
+
     def unknown(self, batch: TagBatch) -> tuple[int, int]:
         inside = batch.places[~_padded(batch)]
         return int((batch.words[inside] == 0).sum()), inside.numel()
