@@ -172,6 +172,23 @@ def test_mermaid_has_every_box_and_arrow(kind):
         assert line.endswith(f" {arrow.target}")
 
 
+def test_mermaid_title_is_yaml_whatever_a_layer_is_called():
+    # mermaid 11 refuses a title with a single apostrophe: "bad indentation of a mapping entry"
+    model = nn.Module()
+    model.add_module("it's\n'mine': 1", nn.GRU(3, 4))
+    for kind, rest in (("folded", "folded"), ("unrolled", "unrolled over 3 steps")):
+        head = diagram(model, kind).mermaid.splitlines()[:4]
+        assert head[1] == f"title: 'it''s ''mine'': 1: {rest}'"
+        assert (head[0], head[2]) == ("---", "---")
+
+
+def test_mermaid_puts_two_lines_in_no_circle():
+    text = diagram(cells.MultiplicativeLSTM(3, 4)).mermaid
+    assert '("m<br/>×")' in text
+    assert '(("m<br/>×"))' not in text
+    assert '(("×"))' in text
+
+
 def test_mermaid_takes_no_sign_for_its_own():
     class Quoted(ost.Cell):
         def forward(self, x, h):

@@ -331,7 +331,8 @@ def test_forecaster_shows_the_window_whose_outcome_is_known():
     model = ost.Forecaster.fit(table, target="y", horizon=2, hidden_size=4, **QUICK)
     page = page_of_model(model, table)
     assert page.material.axes[0].labels[-1] == "77"
-    assert page.material.whole[0].startswith("y at 80: ")
+    assert page.material.whole[0].startswith("8 rows were read, 70 to 77; of the 2 that came")
+    assert page.material.charts[0].title == "After 79"
     assert any(t.flow for t in page.material.tracks)
 
 

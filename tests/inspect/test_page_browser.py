@@ -251,5 +251,7 @@ def test_page_of_a_real_model_opens(browser, tmp_path):
     assert browser.complaints() == []
     assert "<b>or</b>" in browser.text("tokens")
     assert browser.run("document.querySelectorAll('.ostinato-diagram').length") == 3
-    assert browser.run("document.querySelectorAll('#flow-picture path').length") == 4
+    assert browser.run("document.querySelectorAll('#flow-picture > svg path').length") == 4
+    key = "[...document.querySelectorAll('#flow-picture li')].map((e) => e.textContent.trim())"
+    assert browser.run(key) == [f"{name}, layer stack.{k}" for k in (0, 1) for name in "hc"]
     assert browser.run("document.documentElement.scrollWidth") <= 360

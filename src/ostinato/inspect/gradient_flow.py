@@ -65,6 +65,8 @@ class Flow:
     def words(self, lag: int | None = None) -> str:
         """The flow in a sentence; `lag` is the one that is spoken of, 40 unless given."""
         lag = min(_LAG, len(self.norms) - 1) if lag is None else lag
+        if len(self.norms) == 1:
+            return "the loss hears one step alone: there is no way back to be followed."
         ratio = self.ratio(lag) if len(self.norms) else math.nan
         if math.isnan(self.rate) or math.isnan(ratio) or not lag or not ratio:
             return "there is too little to tell: no two lags with a gradient that is finite."

@@ -143,7 +143,9 @@ def _places(heard: Heard, steps: Sequence[int] | int, rows: Sequence[int]) -> li
         if isinstance(steps, int):
             if steps < 1:
                 raise ValueError(f"spectrum: at least one step is needed, got {steps}.")
-            chosen = np.unique(np.linspace(0, length - 1, steps).round().astype(int)).tolist()
+            # one alone stands in the middle: the first would have nothing but the initial state
+            spread = [(length - 1) / 2] if steps == 1 else np.linspace(0, length - 1, steps)
+            chosen = np.unique(np.round(spread).astype(int)).tolist()
         else:
             chosen = [int(step) for step in steps]
         for step in chosen if length else []:

@@ -23,7 +23,9 @@ def to_mermaid(graph: Graph) -> str:
     Source of the notation: https://mermaid.js.org/syntax/flowchart.html
     """
     upright = all(box.place is not None for box in graph.boxes.values())
-    lines = ["---", f"title: '{graph.title}'", "---", f"flowchart {'BT' if upright else 'LR'}"]
+    # the head is YAML: in quotes, where an apostrophe is doubled, so that no sign means anything
+    title = " ".join(graph.title.split()).replace("'", "''")
+    lines = ["---", f"title: '{title}'", "---", f"flowchart {'BT' if upright else 'LR'}"]
     lines += [f"    {_box(box)}" for box in graph.boxes.values()]
     lines += [f"    {_arrow(arrow)}" for arrow in graph.arrows]
     return "\n".join(lines) + "\n"
@@ -32,6 +34,9 @@ def to_mermaid(graph: Graph) -> str:
 def _box(box: Box) -> str:
     words = "<br/>".join(_escaped(word) for word in (box.title, box.detail) if word)
     opening, closing = _SHAPES.get(box.kind, ("[", "]"))
+    if box.kind == "operation" and box.title and box.detail:
+        # two lines stand out of a circle
+        opening, closing = "(", ")"
     return f'{box.key}{opening}"{words}"{closing}'
 
 

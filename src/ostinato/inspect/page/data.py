@@ -10,7 +10,7 @@ import numpy as np
 
 from ostinato.inspect.gradient_flow import Flow
 from ostinato.inspect.page.figures import Plane, plane_of
-from ostinato.inspect.page.material import Material, Track
+from ostinato.inspect.page.material import Chart, Material, Track
 from ostinato.inspect.page.pack import pack, packed_tracks
 from ostinato.inspect.saturation import Saturation
 
@@ -24,7 +24,7 @@ def page_data(material: Material) -> tuple[dict[str, Any], list[str]]:
     """All of a page but the values, for which `add_values` finds room; and notes on what is cut."""
     notes: list[str] = []
     data = {
-        "axes": [vars(axis) for axis in material.axes],
+        "axes": [vars(axis) | {"chart": _chart(axis.chart)} for axis in material.axes],
         "tracks": [_track(track) for track in material.tracks],
         "answers": [
             {
@@ -35,6 +35,8 @@ def page_data(material: Material) -> tuple[dict[str, Any], list[str]]:
             for one in material.answers
         ],
         "question": material.question,
+        "mode": material.mode,
+        "charts": [_chart(chart) for chart in material.charts],
         "attention": [_attention(one, notes) for one in material.attention],
         "spectra": [
             {
@@ -81,6 +83,17 @@ def _track(track: Track) -> dict[str, Any]:
         "flow": _flow(track.flow),
         "saturation": _saturation(track.saturation),
     }
+
+
+def _chart(chart: Chart | None) -> dict[str, Any] | None:
+    if chart is None:
+        return None
+    lines = [vars(line) | {"values": [_short(v) for v in line.values]} for line in chart.lines]
+    bands = [
+        vars(band) | {"low": [*map(_short, band.low)], "high": [*map(_short, band.high)]}
+        for band in chart.bands
+    ]
+    return vars(chart) | {"lines": lines, "bands": bands}
 
 
 def _plane(plane: Plane | None) -> dict[str, Any] | None:

@@ -155,7 +155,9 @@ def add_spectrum(material: Material, find: Callable[[int], Spectrum], width: int
     found = find(3 if width <= _WIDE else 1)
     for one in found.steps:
         way = ", from the end" if one.direction else ""
-        title = f"layer {one.layer}{way}, step {one.step + 1}"
+        # of a task, its network's layers are called as everywhere on the page
+        layer = one.layer.removeprefix("network.")
+        title = f"layer {layer}{way}, step {one.step + 1}"
         outside = int((np.abs(one.eigenvalues) > 1).sum())
         words = (
             f"The largest eigenvalue has size {one.radius:.3f}; {outside} of "

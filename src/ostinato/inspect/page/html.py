@@ -16,6 +16,24 @@ __all__ = ["to_html"]
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
+# which loss is followed back
+_LAST = "that of the last step, with the model's first choice there taken for right"
+_LOSSES = {
+    "classifier": "that of the label that it gives to the whole",
+    "forecaster": "that of the forecast of the whole horizon, for what came",
+    "translator": "that of the last piece that it wrote",
+    "captioner": "that of the last token that it wrote",
+    "network": "the one that was given with the trace",
+}
+
+# what is listed beside the answers
+_STRIKING = {
+    "next": "What surprised the model most",
+    "written": "Where the model was least sure",
+    "chosen": "Where the model was least sure",
+    "whole": "What changed its mind most",
+}
+
 # lines of an answer that are shown at once
 _LINES = 6
 
@@ -24,11 +42,12 @@ def to_html(material: Material, data: dict[str, Any], notes: Sequence[str]) -> s
     """Write the page as one file."""
     sections = [
         ("text", "What was read, coloured by one unit", _text()),
-        *([("answers", material.question, _answers())] if material.answers else []),
+        *([("comes", "What is said to come", _comes())] if material.charts else []),
+        *([("answers", material.question, _answers(material))] if material.answers else []),
         ("heat", "States and gates over the steps", _heat()),
         ("marks", "Mark a span, and find where the same units are on", _marks()),
         ("walk", "The path of a state, in a plane", _walk()),
-        *_flow(data),
+        *_flow(data, material.task),
         *_saturation(data),
         *_spectra(data),
         *([("attention", "Where attention looked", _looks())] if material.attention else []),
@@ -130,13 +149,17 @@ def _text() -> str:
     )
 
 
-def _answers() -> str:
+def _comes() -> str:
+    return '<div id="comes-picture"></div>'
+
+
+def _answers(material: Material) -> str:
     return (
         '<figure><canvas id="chance" role="img" tabindex="0" height="90"></canvas>'
         '<figcaption id="chance-told"></figcaption></figure>'
         '<div class="two"><div class="scroll" tabindex="0" role="region" '
         'aria-label="Choices at this step"><table id="choices"></table></div>'
-        '<div><h3>What surprised the model most</h3><ol id="surprises"></ol></div></div>'
+        f'<div><h3>{_STRIKING[material.mode]}</h3><ol id="surprises"></ol></div></div>'
     )
 
 
@@ -147,8 +170,10 @@ def _heat() -> str:
     return (
         f'<p class="hint">The values chosen above; a row is a unit, a column a step. Arrow keys '
         f'move the cross.</p><div class="controls">{_field("Sort units by", order)}</div>'
+        '<div id="heat-legend" class="legend"></div>'
         '<div class="scroll" id="heat-box"><canvas id="heat-map" role="img" tabindex="0"></canvas>'
-        '</div><p id="heat-told" class="told" aria-live="polite"></p>'
+        '<div id="heat-steps" aria-hidden="true"></div></div>'
+        '<p id="heat-told" class="told" aria-live="polite"></p>'
     )
 
 
@@ -182,18 +207,19 @@ def _walk() -> str:
     )
 
 
-def _flow(data: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _flow(data: dict[str, Any], task: str) -> list[tuple[str, str, str]]:
     flows = [track for track in data["tracks"] if track["flow"]]
     if not flows:
         return []
     rows = [(track["title"], track["flow"]["words"]) for track in flows]
     inner = (
-        '<p class="hint">Size of the gradient of the loss of the last step, with respect to the '
-        "state so many steps before it, on a logarithmic scale.</p>"
+        '<p class="hint">Size of the gradient of the loss with respect to a state, by how many '
+        "steps it lies before the last one that the loss hears, on a logarithmic scale. The loss "
+        f"is {_LOSSES.get(task, _LAST)}.</p>"
         '<div id="flow-picture" class="picture"></div>'
         + _table("Gradient flow in words", ("state", "finding"), rows)
     )
-    return [("flow", "How far the last step's loss reaches back", inner)]
+    return [("flow", "How far the loss reaches back", inner)]
 
 
 def _saturation(data: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -11,13 +11,71 @@ from numpy.typing import NDArray
 from ostinato.inspect.gradient_flow import Flow
 from ostinato.inspect.saturation import Saturation
 
-__all__ = ["Answer", "Attention", "Axis", "Material", "PageError", "Track"]
+__all__ = [
+    "Answer",
+    "Attention",
+    "Axis",
+    "Band",
+    "Chart",
+    "Line",
+    "Material",
+    "PageError",
+    "Track",
+]
 
 Numbers = NDArray[np.float32]
 
 
 class PageError(ValueError):
     """There is nothing that a page could show; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """Numbers at successive steps of a chart.
+
+    Attributes:
+        name: as its key calls it.
+        start: step of the first of them.
+        values: None where nothing is known.
+        kind: "past" (what was read), "came" (what came after that) or "forecast".
+    """
+
+    name: str
+    start: int
+    values: tuple[float | None, ...]
+    kind: str = "past"
+
+
+@dataclass(frozen=True)
+class Band:
+    """An interval at successive steps of a chart; attributes as of `Line`."""
+
+    name: str
+    start: int
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Numbers drawn over their steps.
+
+    Attributes:
+        title: above it.
+        words: what one sees, for those who do not.
+        across: what the steps are.
+        lines: at least one.
+        bands: behind the lines.
+        ticks: (step, words) below.
+    """
+
+    title: str
+    words: str
+    across: str
+    lines: tuple[Line, ...]
+    bands: tuple[Band, ...] = ()
+    ticks: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -29,12 +87,14 @@ class Axis:
         labels: one for each step.
         joint: what stands between two of them in running text.
         layers: how the names of the layers begin that may walk along it.
+        chart: numbers that were read there, drawn in place of the running text; None: text.
     """
 
     name: str
     labels: tuple[str, ...]
     joint: str = ""
     layers: tuple[str, ...] = ("",)
+    chart: Chart | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +106,7 @@ class Track:
         layer: as the trace names it.
         direction: 0, or 1 for the walk from the end.
         name: as the cell's equations have it.
-        kind: "state", "gate", "pre", "value" or "output".
+        kind: "state", "gate", "pre", "value", "output", or "input" of what was read.
         function: the activation that made it, or "".
         values: [T, units].
         units: their numbers in the layer.
@@ -68,6 +128,8 @@ class Track:
     @property
     def title(self) -> str:
         """How the track is called on the page."""
+        if self.kind == "input":
+            return f"{self.name}, what was read"
         way = ", from the end" if self.direction else ""
         return f"{self.name}, layer {self.layer}{way}"
 
@@ -78,7 +140,7 @@ class Answer:
 
     Attributes:
         choices: (label, probability or value), best first.
-        truth: what came, where that is known.
+        truth: what came, where that is known, or what was written or chosen; see `Material.truth`.
         chance: the probability that the model gave it; None where unknown.
     """
 
@@ -121,6 +183,9 @@ class Material:
         facts: of the model: (section, rows of (name, value)).
         notes: what was cut and why.
         spectra: (title, eigenvalues of a step's Jacobian, words).
+        charts: what is said to come of numbers.
+        truth: what stands as the truth of an answer: "next", what came next; "written", what was
+            written at that step; "chosen", what the model chose there.
     """
 
     title: str
@@ -135,6 +200,13 @@ class Material:
     facts: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     spectra: list[tuple[str, NDArray[np.complex128], str]] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+    truth: str = "next"
+
+    @property
+    def mode(self) -> str:
+        """As `truth`; "whole" where no answer has one, as it is about all that was read so far."""
+        return "whole" if all(one.truth is None for one in self.answers) else self.truth
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything in full, by name, for `numpy.savez`."""

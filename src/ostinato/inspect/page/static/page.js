@@ -20,7 +20,8 @@
     return element;
   };
   const number = (value) => (value === null ? "not finite" : Number(value).toPrecision(3));
-  const percent = (p) => (p === null ? "" : p >= 0.0995 ? `${Math.round(100 * p)} %` : `${(100 * p).toPrecision(2)} %`);
+  const percent = (p) => (p === null ? "" : p >= 0.9995 || (p >= 0.0995 && p < 0.985) ? `${Math.round(100 * p)} %`
+    : p >= 0.985 ? `${(100 * p).toFixed(1)} %` : p >= 5e-5 ? `${(100 * p).toPrecision(2)} %` : "< 0.01 %");
   const seen = (label) => label.replace(/ /g, "␣").replace(/\n/g, "⏎").replace(/\t/g, "⇥") || "∅";
   const fill = (select, options) => select.replaceChildren(
     ...options.map(([value, words]) => make("option", words, { value })));
@@ -67,38 +68,65 @@
   // the text
 
   let spans = [], shownAxis = -1;
+  const roomIn = (id, less = 0) => Math.max(300, $(id).clientWidth - less);
   function layText() {
     if (shownAxis === track().axis) return;
     shownAxis = track().axis;
-    const { labels, joint } = axis();
+    const { labels, joint, chart } = axis();
     const parts = [];
-    spans = labels.map((label, t) => {
-      const words = label === "\n" ? "⏎\n" : label === "" ? "∅" : label;
-      const span = make("span", words);
-      span.dataset.t = t;
-      parts.push(span);
-      if (joint && t + 1 < labels.length) parts.push(document.createTextNode(joint));
-      return span;
-    });
+    if (chart) {
+      // numbers are read as a line, with a strip behind it for each step
+      const plot = drawChart(chart, roomIn("tokens", 14), 300);
+      spans = labels.map((_, t) => plot.strip(t));
+      parts.push(plot.picture, keyOf(chart));
+    } else {
+      spans = labels.map((label, t) => {
+        const words = label === "\n" ? "⏎\n" : label === "" ? "∅" : label;
+        const span = make("span", words);
+        span.dataset.t = t;
+        parts.push(span);
+        if (joint && t + 1 < labels.length) parts.push(document.createTextNode(joint));
+        return span;
+      });
+    }
+    $("tokens").classList.toggle("plotted", Boolean(chart));
     $("tokens").replaceChildren(...parts);
     $("step").max = $("from").max = $("to").max = labels.length;
     $("step").max = labels.length - 1;
     now.step = Math.min(now.step, labels.length - 1);
     now.from = now.to = null;
   }
+  // what is as wide as the window is drawn anew where that changes
+  function refit() {
+    if (!heatKey) return;
+    if (axis().chart) {
+      const { from, to } = now;
+      shownAxis = -1;
+      layText();
+      paintText();
+      mark(from, to);
+    }
+    layCharts();
+    tellStep();
+  }
 
   function paintText() {
     const one = track(), unit = one.units[now.unit], far = reach(one, now.unit);
+    const property = axis().chart ? "fill" : "background";
     spans.forEach((span, t) => {
       const v = value(one, t, now.unit);
-      span.style.background = tint(share(one, v) / far);
+      span.style[property] = tint(share(one, v) / far);
     });
-    const legend = $("legend");
+    $("legend").replaceChildren(...scaleOf(one, far, 0.78), make("span", `${one.title}, unit ${unit}`));
+  }
+
+  // from the lowest colour to the highest, with the values that they stand for
+  function scaleOf(one, far, most) {
     const bar = make("i", "", { "aria-hidden": "true" });
     const stops = one.low < 0 ? [-1, -0.5, 0, 0.5, 1] : [0, 0.5, 1];
-    bar.style.background = `linear-gradient(to right, ${stops.map(tint).join(", ")})`;
-    legend.replaceChildren(make("span", number(one.low * far)), bar, make("span", number(one.high * far)),
-      make("span", `${one.title}, unit ${unit}`));
+    const shade = (s) => `rgba(var(${s < 0 ? "--low" : "--high"}), ${most * Math.abs(s)})`;
+    bar.style.background = `linear-gradient(to right, ${stops.map(shade).join(", ")})`;
+    return [make("span", number(one.low * far)), bar, make("span", number(one.high * far))];
   }
 
   // a step
@@ -110,7 +138,7 @@
     spans[now.step].classList.add("here");
     $("step").value = now.step;
     $("step").setAttribute("aria-valuetext", `step ${now.step + 1} of ${steps()}: ${label}`);
-    let words = `Step ${now.step + 1} of ${steps()}, “${label}”: ${one.title}, unit ${one.units[now.unit]} is ${number(v)}.`;
+    let words = `Step ${now.step + 1} of ${steps()}, “${label}”${readAt(now.step)}: ${one.title}, unit ${one.units[now.unit]} is ${number(v)}.`;
     const answer = track().axis === 0 ? D.answers[now.step] : undefined;
     if (answer) words += ` First choice: “${seen(answer.c[0][0])}”, ${percent(answer.c[0][1])}.`;
     $("told").textContent = words;
@@ -120,6 +148,10 @@
     drawHeat();
     drawPlane();
   }
+
+  // the numbers that stood at a step of a chart
+  const readAt = (t) => (axis().chart?.lines ?? []).filter((line) => line.kind === "past" && line.values[t - line.start] !== undefined)
+    .map((line) => `, ${line.name} ${number(line.values[t - line.start])}`).join("");
 
   function tellStrongest() {
     const one = track();
@@ -143,7 +175,9 @@
 
   function tellChoices() {
     if (!$("choices")) return;
-    const t = Math.min(now.step, D.answers.length - 1), answer = D.answers[t];
+    // while another walk is looked at, the answer stays
+    if (track().axis === 0) now.answer = now.step;
+    const t = Math.min(now.answer ?? Infinity, D.answers.length - 1), answer = D.answers[t];
     const head = make("thead"), body = make("tbody"), top = make("tr");
     for (const words of ["choice", "share", ""]) top.append(make("th", words || "bar", { scope: "col" }));
     head.append(top);
@@ -155,62 +189,89 @@
         make("td", percent(p), { class: "number" }), bar);
       body.append(row);
     }
-    const came = answer.t === null ? "" : `; “${seen(answer.t)}” got ${percent(answer.p)} (←)`;
+    const came = answer.t === null ? "" : `; “${seen(answer.t)}” ${D.mode === "next" ? `got ${percent(answer.p)}` : `was ${D.mode}`} (←)`;
     $("choices").replaceChildren(
       make("caption", `After step ${t + 1}, “${seen(D.axes[0].labels[t])}”${came}`), head, body);
   }
 
+  // of the whole there is no truth at a step: what counts is the share of the choice at the end
+  const final = D.mode === "whole" && D.answers.length ? D.answers[D.answers.length - 1].c[0][0] : null;
+  const chance = (answer) => (final === null ? answer.p : (answer.c.find(([label]) => label === final) ?? ["", 0])[1]);
+
   function drawChance() {
     const canvas = $("chance");
     if (!canvas) return;
-    const count = D.answers.length, wide = Math.max(1, Math.min(12, Math.floor(900 / count) || 1));
+    const count = D.answers.length, wide = Math.max(1, Math.floor(canvas.clientWidth / count));
     canvas.width = count * wide;
     const paint = canvas.getContext("2d"), high = canvas.height;
     paint.fillStyle = `rgb(${colour("--low")})`;
-    D.answers.forEach((answer, t) => {
-      const p = answer.p ?? 0;
+    const bar = (t) => {
+      const p = chance(D.answers[t]) ?? 0;
       paint.fillRect(t * wide, high * (1 - p), Math.max(1, wide - (wide > 2)), high * p);
-    });
-    if (track().axis === 0) {
+    };
+    D.answers.forEach((_, t) => bar(t));
+    if (track().axis === 0 && now.step < count) {
+      // the chosen step: its whole column, so that it is seen where the bar is low
+      paint.fillStyle = `rgba(${colour("--high")}, 0.3)`;
+      paint.fillRect(now.step * wide, 0, wide, high);
       paint.fillStyle = `rgb(${colour("--high")})`;
-      paint.fillRect(now.step * wide, 0, Math.max(1, Math.min(2, wide)), high);
+      bar(now.step);
     }
   }
 
   function tellSurprises() {
     if (!$("surprises")) return;
-    const known = D.answers.map((answer, t) => [answer.p, t]).filter(([p]) => p !== null);
-    known.sort((a, b) => a[0] - b[0]);
-    $("surprises").replaceChildren(...known.slice(0, 8).map(([p, t]) => {
-      const item = make("li");
-      item.append(jump(0, t, t, `“${seen(D.answers[t].t)}” got ${percent(p)}`));
-      return item;
-    }));
+    const known = D.answers.map((answer, t) => [chance(answer), t]).filter(([p]) => p !== null);
     const mean = known.reduce((sum, [p]) => sum + p, 0) / Math.max(known.length, 1);
-    const words = `Probability given to what came, step by step; on average ${percent(mean)}. Arrow keys move the step.`;
+    const of = { next: "Probability given to what came", written: "Probability given to what was written", chosen: "Probability given to what was chosen",
+      whole: `Probability of “${seen(final ?? "")}”, the choice at the end` }[D.mode];
+    const words = `${of}, step by step; on average ${percent(mean)}. Arrow keys move the step.`;
     $("chance-told").textContent = words;
     $("chance").setAttribute("aria-label", words);
+    const found = final === null ? known.map(([p, t]) => [p, t, `“${seen(D.answers[t].t)}” got ${percent(p)}`])
+      : known.slice(1).map(([p, t], k) => [-Math.abs(p - known[k][0]), t, `“${seen(final)}” went from ${percent(known[k][0])} to ${percent(p)}`]);
+    found.sort((a, b) => a[0] - b[0]);
+    $("surprises").replaceChildren(...found.slice(0, 8).map(([, t, told]) => {
+      const item = make("li");
+      // of a text that goes on, what came stands behind the step
+      item.append(jump(0, t, t, told, t + (D.mode === "next" ? 1 : 0)));
+      return item;
+    }));
   }
 
   // a button that leads to some steps, with what stands around them
-  function jump(place, from, to, words) {
-    const { labels, joint } = D.axes[place];
-    const around = labels.slice(Math.max(0, from - 12), to + 9).map(seen).join(joint);
+  function jump(place, from, to, words, first = from, last = Math.max(first, to)) {
+    const { labels, joint, chart } = D.axes[place];
     const button = make("button", words, { type: "button" });
-    button.append(" ", make("span", around, { class: "quote" }));
-    button.addEventListener("click", () => {
-      if (track().axis !== place) chooseTrack(D.tracks.findIndex((one) => one.axis === place));
-      goTo(from);
-      spans[from].scrollIntoView({ block: "nearest" });
-    });
+    if (chart) button.append(" ", make("span", from === to ? labels[from] : `${labels[from]} to ${labels[to]}`, { class: "quote" }));
+    else {
+      // so many steps that some letters stand on either side
+      const around = (a, b) => labels.slice(a, b).map(seen).join(joint);
+      let start = first, stop = last + 1;
+      while (start > 0 && around(start - 1, first).length <= 20) start--;
+      while (stop < labels.length && around(last + 1, stop + 1).length <= 14) stop++;
+      const quote = make("span", around(start, first) + (first > start ? joint : ""), { class: "quote" });
+      quote.append(make("b", around(first, last + 1)), stop > last + 1 ? joint : "", around(last + 1, stop));
+      button.append(" ", quote);
+    }
+    button.addEventListener("click", () => goAlong(place, from));
     return button;
+  }
+
+  // to a step of one of the walks
+  function goAlong(place, step) {
+    if (track().axis !== place) chooseTrack(D.tracks.findIndex((one) => one.axis === place));
+    goTo(step);
+    spans[now.step].scrollIntoView({ block: "nearest" });
   }
 
   // the heat map
 
   let order = [];
-  const cell = () => ({ wide: Math.max(1, Math.min(14, Math.floor(1000 / steps()))),
-    high: Math.max(2, Math.min(12, Math.floor(420 / track().units.length))) });
+  // the map is as wide as its box, or wider where a step would have less than a pixel
+  const room = () => Math.max(200, $("heat-box").clientWidth);
+  const cell = () => ({ wide: Math.max(1, Math.floor(room() / steps())),
+    high: Math.max(1, Math.min(24, Math.floor(420 / track().units.length))) });
   function sortUnits() {
     const one = track(), by = $("order").value;
     order = one.units.map((_, u) => u);
@@ -221,7 +282,7 @@
   function drawHeat() {
     const one = track(), canvas = $("heat-map"), { wide, high } = cell();
     const theme = colour("--paper");
-    const key = [now.track, $("scale").value, $("order").value, $("order").value === "first" ? now.step : 0, theme].join();
+    const key = [now.track, room(), $("scale").value, $("order").value, $("order").value === "first" ? now.step : 0, theme].join();
     const paint = canvas.getContext("2d");
     if (key !== heatKey) {
       heatKey = key;
@@ -250,6 +311,11 @@
       ink.putImageData(image, 0, 0);
       canvas.width = steps() * wide;
       canvas.height = order.length * high;
+      canvas.style.width = steps() <= room() ? "100%" : "auto";
+      canvas.style.height = `${canvas.height}px`;
+      nameSteps();
+      $("heat-legend").replaceChildren(...scaleOf(one, 1, 1), make("span", $("scale").value === "own"
+        ? `${one.title}; each unit up to its own largest` : one.title));
     }
     paint.imageSmoothingEnabled = false;
     paint.drawImage(heatImage, 0, 0, canvas.width, canvas.height);
@@ -261,8 +327,25 @@
     paint.globalAlpha = 1;
     canvas.setAttribute("aria-label",
       `Heat map of ${one.title}: ${one.units.length} units by ${steps()} steps. ${most(one)}`);
-    $("heat-told").textContent = `Step ${now.step + 1}, “${seen(axis().labels[now.step])}”, unit ${one.units[now.unit]}: ` +
+    $("heat-told").textContent = `Step ${now.step + 1}, “${seen(axis().labels[now.step])}”${readAt(now.step)}, unit ${one.units[now.unit]}: ` +
       `${number(value(one, now.step, now.unit))}. ${one.units.length} of ${one.width} units are here.`;
+  }
+  // what stood at the steps, below the map: all of it, or as much as there is room for
+  function nameSteps() {
+    const { labels, chart } = axis(), each = Math.max(1, room() / steps());
+    const told = labels.map(seen), long = 7.4 * Math.max(...told.map((label) => label.length)) + 4;
+    const upright = long > each, places = chart ? chart.ticks.filter(([t]) => t < steps())
+      : each >= (upright ? 15 : 8.5) ? told.map((label, t) => [t, label])
+      : between(1, steps(), Math.max(4, Math.floor(room() / 90))).map((step) => [step - 1, String(step)]);
+    const row = $("heat-steps");
+    row.className = !chart && upright && each >= 15 ? "upright" : "";
+    row.style.height = row.className ? `${Math.min(long, 7.4 * 18) + 8}px` : "";
+    row.style.width = steps() <= room() ? "100%" : `${$("heat-map").width}px`;
+    row.replaceChildren(...places.map(([t, words]) => {
+      const mark = make("span", words.length > 18 ? `${words.slice(0, 17)}…` : words);
+      mark.style.left = `${((t + 0.5) * 100) / steps()}%`;
+      return mark;
+    }));
   }
   const most = (one) => `Unit ${one.units[varies(one)]} varies most.`;
   const rgb = (text) => {
@@ -341,12 +424,82 @@
     return picture;
   }
   const scale = (low, high, from, to) => (v) => from + ((v - low) / (high - low || 1)) * (to - from);
+  // round numbers from low to high, about so many
+  function between(low, high, many) {
+    const rough = (high - low) / Math.max(many, 1) || 1, ten = 10 ** Math.floor(Math.log10(rough));
+    const step = ten * ([1, 2, 5].find((k) => k * ten >= rough * 0.999) ?? 10);
+    const found = [];
+    for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) found.push(Number((k * step).toPrecision(12)));
+    return found;
+  }
   function ticks(picture, x, y, across, up, names) {
     for (const [v, words] of across) picture.append(draw("text", { x: x(v), y: TALL - 20, "text-anchor": "middle" }, words));
     for (const [v, words] of up) picture.append(draw("text", { x: EDGE - 5, y: y(v) + 4, "text-anchor": "end" }, words));
     picture.append(draw("text", { x: (WIDE + EDGE) / 2, y: TALL - 4, "text-anchor": "middle" }, names));
   }
-  const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
+  // told apart by colour and, beyond the eight there are, by dashes
+  const HUES = 8;
+  const hue = (k) => `var(--hue${k % HUES})`;
+  const dashes = (k) => ["none", "6 3", "2 3", "8 3 2 3"][Math.floor(k / HUES) % 4];
+  function legendOf(names, look) {
+    const list = make("ul", null, { class: "key" });
+    list.append(...names.map((name, k) => {
+      const item = make("li"), swatch = draw("svg", { viewBox: "0 0 26 10", width: 26, height: 10, "aria-hidden": "true" });
+      swatch.append(draw("path", { d: "M0 5H26", fill: "none", ...look(k) }));
+      item.append(swatch, " ", name);
+      return item;
+    }));
+    return list;
+  }
+
+  // numbers over steps: lines, bands around them, and a strip for each step
+
+  const LOOKS = { past: { style: "stroke: var(--ink)", "stroke-width": 1.6 }, came: { style: "stroke: var(--ink)", "stroke-width": 1.6, "stroke-dasharray": "2 3" },
+    forecast: { style: "stroke: var(--hue1)", "stroke-width": 2.2 } };
+  const lineLook = (chart, k) => {
+    const { kind } = chart.lines[k], place = chart.lines.slice(0, k).filter((line) => line.kind === kind).length;
+    return place ? { ...LOOKS[kind], style: `stroke: ${hue(place + 1)}` } : LOOKS[kind];
+  };
+  const keyOf = (chart) => legendOf(chart.lines.map((line) => line.name), (k) => lineLook(chart, k));
+  function drawChart(chart, wide, tall) {
+    const ends = chart.lines.map((line) => line.start + line.values.length), last = Math.max(...ends);
+    const all = [...chart.lines.flatMap((line) => line.values), ...chart.bands.flatMap((band) => [...band.low, ...band.high])].filter((v) => v !== null);
+    const low = Math.min(...all), high = Math.max(...all), spare = (high - low || 1) * 0.06;
+    const x = scale(0, Math.max(last, 1), EDGE, wide - 12), y = scale(low - spare, high + spare, tall - 36, 8);
+    const picture = draw("svg", { viewBox: `0 0 ${wide} ${tall}`, role: "img", "aria-label": chart.words, class: "chart" });
+    const strips = draw("g", {}), over = draw("g", { "pointer-events": "none" });
+    for (const v of between(low, high, 5)) {
+      over.append(draw("line", { x1: EDGE, x2: wide - 12, y1: y(v), y2: y(v), stroke: "currentColor", "stroke-opacity": 0.15 }));
+      over.append(draw("text", { x: EDGE - 5, y: y(v) + 4, "text-anchor": "end" }, String(v)));
+    }
+    for (const [t, words] of chart.ticks) {
+      over.append(draw("line", { x1: x(t + 0.5), x2: x(t + 0.5), y1: tall - 36, y2: tall - 31, stroke: "currentColor" }));
+      over.append(draw("text", { x: Math.min(x(t + 0.5), wide - 34), y: tall - 18, "text-anchor": "middle" }, words));
+    }
+    over.append(draw("rect", { x: EDGE, y: 8, width: wide - 12 - EDGE, height: tall - 44, fill: "none", stroke: "currentColor", "stroke-opacity": 0.35 }));
+    const way = (start, values) => {
+      let path = "", pen = "M";
+      values.forEach((v, k) => { if (v === null) pen = "M"; else { path += `${pen}${x(start + k + 0.5).toFixed(1)} ${y(v).toFixed(1)}`; pen = "L"; } });
+      return path;
+    };
+    for (const { start, low: below, high: above } of chart.bands) {
+      const back = below.map((v, k) => `L${x(start + k + 0.5).toFixed(1)} ${y(v).toFixed(1)}`).reverse().join("");
+      over.append(draw("path", { d: `${way(start, above)}${back}Z`, style: "fill: var(--hue1)", "fill-opacity": 0.16 }));
+    }
+    chart.lines.forEach((line, k) => over.append(draw("path", { d: way(line.start, line.values), fill: "none", ...lineLook(chart, k) })));
+    over.append(draw("text", { x: (wide + EDGE) / 2, y: tall - 3, "text-anchor": "middle" }, chart.across));
+    picture.append(strips, over);
+    const strip = (t) => {
+      const one = draw("rect", { x: x(t), y: 8, width: x(t + 1) - x(t), height: tall - 44, "data-t": t });
+      strips.append(one);
+      return one;
+    };
+    return { picture, strip };
+  }
+  function layCharts() {
+    $("comes-picture")?.replaceChildren(...D.charts.flatMap((chart) => [make("h3", chart.title),
+      drawChart(chart, roomIn("comes-picture"), 260).picture, keyOf(chart), make("p", chart.words, { class: "hint" })]));
+  }
 
   function drawPlane() {
     const box = $("plane-picture"), one = D.tracks[Number($("plane").value)];
@@ -368,13 +521,20 @@
         fill: "none", style: "stroke: rgb(var(--low))", "stroke-width": 1.4, "stroke-opacity": 0.25 + (0.75 * (k + 1)) / pieces }));
     }
     const labels = D.axes[one.axis].labels;
-    if (points.length <= 80) points.forEach((p, t) => picture.append(
-      draw("text", { x: x(p[0]) + 4, y: y(p[1]) - 3, "fill-opacity": 0.8 }, seen(labels[t]))));
+    const told = labels.map(seen);
+    // on the side where there is room
+    if (points.length <= 80 && !D.axes[one.axis].chart) points.forEach((p, t) => {
+      const left = x(p[0]) + 7 * told[t].length > WIDE - 16;
+      picture.append(draw("text", { x: x(p[0]) + (left ? -5 : 4), y: Math.max(20, y(p[1]) - 3), "fill-opacity": 0.8,
+        "text-anchor": left ? "end" : "start" }, told[t]));
+    });
     if (one.axis === track().axis) {
       const p = points[now.step];
-      picture.append(draw("circle", { cx: x(p[0]), cy: y(p[1]), r: 6, fill: "none", stroke: "#D55E00", "stroke-width": 3 }));
+      picture.append(draw("circle", { cx: x(p[0]), cy: y(p[1]), r: 6, fill: "none", style: "stroke: rgb(var(--high))", "stroke-width": 3 }));
     }
     picture.append(draw("text", { x: (WIDE + EDGE) / 2, y: TALL - 16, "text-anchor": "middle" }, "first principal component"));
+    picture.append(draw("text", { x: 0, y: 0, transform: `translate(${EDGE - 12} ${(TALL - 28) / 2}) rotate(-90)`, "text-anchor": "middle" },
+      "second principal component"));
     box.replaceChildren(picture);
     $("plane-told").textContent = words;
   }
@@ -392,16 +552,15 @@
     const every = Math.max(1, Math.ceil((high - low) / 6));
     const up = [];
     for (let e = low; e <= high; e += every) up.push([e, `1e${e}`]);
-    ticks(picture, x, y, [[0, "0"], [count - 1, String(count - 1)]], up, "steps before the last one");
+    ticks(picture, x, y, between(0, Math.max(count - 1, 1), 7).map((t) => [t, String(t)]), up, "steps before the last one that is heard");
     logs.forEach((line, k) => {
       // states that nothing reaches leave gaps
       let path = "", pen = "M";
       line.forEach((v, t) => { if (v === null) pen = "M"; else { path += `${pen}${x(t).toFixed(1)} ${y(v).toFixed(1)}`; pen = "L"; } });
-      picture.append(draw("path", { d: path, fill: "none", stroke: COLOURS[k % 6], "stroke-width": 2,
-        "stroke-dasharray": k >= 6 ? "5 3" : "none" }));
-      picture.append(draw("text", { x: EDGE + 12 + (k % 3) * 195, y: 26 + 15 * Math.floor(k / 3), style: `fill:${COLOURS[k % 6]}` }, `― ${flows[k].title}`));
+      picture.append(draw("path", { d: path, fill: "none", style: `stroke: ${hue(k)}`, "stroke-width": 2, "stroke-dasharray": dashes(k) }));
     });
-    box.replaceChildren(picture);
+    box.replaceChildren(picture, legendOf(flows.map((one) => one.title),
+      (k) => ({ style: `stroke: ${hue(k)}`, "stroke-width": 3, "stroke-dasharray": dashes(k) })));
   }
 
   function drawSaturation() {
@@ -412,7 +571,7 @@
     const x = scale(0, 1, EDGE + 8, WIDE - 22), y = scale(0, 1, TALL - 44, 16);
     ticks(picture, x, y, [[0, "0"], [0.5, "0.5"], [1, "1"]], [[0, "0"], [0.5, "0.5"], [1, "1"]],
       `share of steps near the lower limit (across) and the upper one (upwards), one dot a unit`);
-    low.forEach((v, k) => picture.append(draw("circle", { cx: x(v), cy: y(high[k]), r: 4, fill: "#0072B2", "fill-opacity": 0.45 })));
+    low.forEach((v, k) => picture.append(draw("circle", { cx: x(v), cy: y(high[k]), r: 4, style: "fill: rgb(var(--low))", "fill-opacity": 0.45 })));
     $("saturation-picture").replaceChildren(picture);
   }
 
@@ -428,9 +587,12 @@
     picture.append(draw("line", { y1: 8, y2: side - 8, x1: at(0), x2: at(0), stroke: "currentColor", "stroke-opacity": 0.25 }));
     for (const [a, b] of one.points) {
       const out = Math.hypot(a, b) > 1;
-      picture.append(draw("circle", { cx: at(a), cy: side - at(b), r: 3.5, fill: out ? "#D55E00" : "#0072B2", "fill-opacity": 0.7 }));
+      picture.append(draw("circle", { cx: at(a), cy: side - at(b), r: 3.5, style: `fill: rgb(var(${out ? "--high" : "--low"}))`, "fill-opacity": 0.7 }));
     }
-    picture.append(draw("text", { x: at(0) + 4, y: side - at(1) - 4 }, "1"));
+    for (const [a, b, words] of [[0, 1, "1"], [1, 0, "1"], [-1, 0, "−1"], [0, -1, "−1"]])
+      picture.append(draw("text", { x: at(a) + 3, y: side - at(b) - 4 }, words));
+    picture.append(draw("text", { x: side - 12, y: at(0) + 14, "text-anchor": "end", "fill-opacity": 0.75 }, "real part"));
+    picture.append(draw("text", { x: at(0) - 4, y: 18, "text-anchor": "end", "fill-opacity": 0.75 }, "imaginary part"));
     $("spectrum-picture").replaceChildren(picture);
   }
 
@@ -533,11 +695,16 @@
   for (const id of ["threshold", "share"]) $(id).addEventListener("input", findPlaces);
   $("unmark").addEventListener("click", () => mark(null, null));
   $("theme").addEventListener("click", () => setTheme(THEMES[(THEMES.indexOf($("theme").dataset.name) + 1) % 3]));
+  addEventListener("resize", refit);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { drawHeat(); drawChance(); });
 
   $("tokens").addEventListener("mouseover", (event) => {
     const t = under(event);
-    if (t !== null) event.target.title = `step ${t + 1}: ${number(value(track(), t, now.unit))}`;
+    if (t === null) return;
+    const words = `step ${t + 1}, “${seen(axis().labels[t])}”${readAt(t)}: ${number(value(track(), t, now.unit))}`;
+    // a shape has its tooltip in an element of its own
+    if (axis().chart) event.target.replaceChildren(draw("title", {}, words));
+    else event.target.title = words;
   });
 
   // dragging over the text marks a span; a click chooses a step
@@ -556,9 +723,15 @@
     chooseUnit(order[Math.max(0, Math.min(order.length - 1, row))]);
     goTo(Math.floor(((event.clientX - box.left) * event.target.width) / box.width / wide));
   });
+  $("heat-map").addEventListener("mousemove", (event) => {
+    const box = event.target.getBoundingClientRect(), one = track();
+    const inside = (share, count) => Math.max(0, Math.min(count - 1, Math.floor(share * count)));
+    const u = order[inside((event.clientY - box.top) / box.height, order.length)], t = inside((event.clientX - box.left) / box.width, steps());
+    event.target.title = `step ${t + 1}, “${seen(axis().labels[t])}”, unit ${one.units[u]}: ${number(value(one, t, u))}`;
+  });
   $("chance")?.addEventListener("click", (event) => {
     const box = event.target.getBoundingClientRect();
-    if (track().axis === 0) goTo(Math.floor(((event.clientX - box.left) / box.width) * D.answers.length));
+    goAlong(0, Math.floor(((event.clientX - box.left) / box.width) * D.answers.length));
   });
   const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   for (const id of ["heat-map", "chance"]) $(id)?.addEventListener("keydown", (event) => {
@@ -572,6 +745,7 @@
   $("theme").dataset.name = "system";
   now.track = 0;
   layLooks();
+  layCharts();
   tellSurprises();
   // a state tells more at first sight than a gate
   const first = D.tracks.findIndex((one) => one.name === "c" && one.kind === "state");
