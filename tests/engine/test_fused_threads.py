@@ -8,7 +8,6 @@ from against_eager import make_call, only_fused, results, walk_fused
 
 import ostinato
 from ostinato import cells
-from ostinato.engine.llvm import launch
 from ostinato.engine.llvm import pool as pools
 
 I, H = 6, 40  # noqa: E741
@@ -85,19 +84,19 @@ class PoisonedPool(pools.Pool):
         return buffer
 
 
-@pytest.mark.parametrize("form", ["dense", "lengths", "hidden", "inference"])
+@pytest.mark.parametrize("form", ["dense", "lengths", "hidden", "inference", "unlike"])
 @pytest.mark.parametrize("name", CELLS)
 def test_nothing_is_read_that_was_not_written(name, form, monkeypatch):
-    options = {"lengths": some_lengths(7, 9)} if form == "lengths" else {}
+    options = {"lengths": some_lengths(7, 9)} if form in ("lengths", "unlike") else {}
     call = call_of(name, B=7, **options)
     if form == "hidden":
         call = dataclasses.replace(call, all_states=False)
-    if form == "inference":
+    if form in ("inference", "unlike"):
         call.x.requires_grad_(False)
         call.cell.requires_grad_(False)
         call = dataclasses.replace(call, state=tuple(part.detach() for part in call.state))
     wanted = bits(call)
-    monkeypatch.setattr(launch, "pool", PoisonedPool())
+    monkeypatch.setattr(pools, "pool", PoisonedPool())
     before = PoisonedPool.lent
     for _ in range(2):
         assert_same(bits(call), wanted)
@@ -143,3 +142,16 @@ def test_a_stream_gives_the_bits_of_the_whole_sequence(make):
     assert torch.equal(found, whole)
     last, held = (s if isinstance(s, tuple) else (s,) for s in (last, step.state))
     assert all(map(torch.equal, held, last))
+
+
+def test_passing_rows_give_their_memory_back_with_the_last_tensor_on_it(monkeypatch):
+    own = pools.Pool()
+    monkeypatch.setattr(pools, "pool", own)
+    rows = pools.passing(3, 5, torch.float64)
+    view, address = rows[1:], rows.data_ptr()
+    del rows
+    assert own._idle == 0
+    view += 1
+    del view
+    assert own._idle > 0
+    assert pools.passing(3, 5, torch.float64).data_ptr() == address

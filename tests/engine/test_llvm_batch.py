@@ -74,10 +74,36 @@ def test_places_lead_back_to_where_rows_came_from(batch):
     T, B, lengths, *_ = batch
     packed = ragged(*batch)
     N = packed.layout.rows
-    valid = packed.place < N
+    valid = torch.ones(T * B, dtype=torch.bool)
+    valid[packed.padding] = False
+    assert (packed.place < max(N, 1)).all()
     assert torch.equal(packed.source[packed.place[valid]], valid.nonzero()[:, 0])
     whole = torch.full((B,), T) if lengths is None else lengths
     assert torch.equal(valid.view(T, B), torch.arange(T)[:, None] < whole)
+
+
+@given(batches(), st.integers(1, 3), st.integers(1, 6), st.data())
+def test_in_any_stretch_each_live_sequence_is_one_threads(batch, threads, most, data):
+    layout = ragged(*batch).layout
+    if not layout.batch:
+        return
+    start = data.draw(st.integers(0, layout.length - 1))
+    stop = data.draw(st.integers(start + 1, layout.length))
+    blocks, shares = layout.work_of(start, stop, threads, most)
+    assert len(shares) == threads + 1
+    assert shares[0] == 0
+    assert shares[-1] == len(blocks)
+    assert (shares.diff() >= 0).all()
+    rows = [first + n for first, count in blocks.tolist() for n in range(count)]
+    assert rows == list(range(int(layout.steps[start, 2])))
+    assert all(0 < count <= most for count in blocks[:, 1].tolist())
+
+
+def test_a_batch_is_packed_once_for_all_layers_and_directions_that_ask():
+    lengths = torch.tensor([3, 1, 2])
+    assert ragged(4, 3, lengths, None, False) is ragged(4, 3, lengths.clone(), None, False)
+    assert ragged(4, 3, lengths, None, False) is not ragged(4, 3, lengths, None, True)
+    assert ragged(4, 3, torch.tensor([2, 2, 2]), None, False).layout is dense(2, 3)
 
 
 def runs_cover(layout):

@@ -122,8 +122,7 @@ def borrowed(monkeypatch, steps, every):
     """Bytes of all buffers that a training step takes at once."""
     taken, own = [], Pool()
     monkeypatch.setattr(own, "take", lambda *a: taken.append(Pool.take(own, *a)) or taken[-1])
-    for module in ("launch", "rewalk"):
-        monkeypatch.setattr(f"ostinato.engine.llvm.{module}.pool", own)
+    monkeypatch.setattr("ostinato.engine.llvm.pool.pool", own)
     cell = cells.LSTM(H, H)
     call = make_call(cell, cell.state_sizes, I=H, T=steps, B=8, all_states=False)
     results(call, walk_fused(dataclasses.replace(call, checkpoint_every=every)))

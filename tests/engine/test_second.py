@@ -5,6 +5,7 @@ from custom_cells import CELLS as STRANGERS
 from ostinato import cells
 from ostinato.engine import Call, eager, fused
 from ostinato.engine.llvm.batch import dense, ragged
+from ostinato.engine.llvm.lengths import unpack
 from ostinato.engine.recurrence import NotFusable
 from ostinato.engine.second import replay
 
@@ -148,16 +149,16 @@ def test_plain_gradients_are_those_with_a_graph():
 def test_replay_of_a_packed_batch_equals_the_loop(lengths):
     one = make("lstm", lengths=lengths, all_states=True)
     found = fused.recurrence_of(one.cell, one.x, one.state)
-    rows, state, last, place = one.x.flatten(0, 1), one.state, None, None
+    rows, state, last, packed = one.x.flatten(0, 1), one.state, None, None
     layout = dense(T, B)
     if lengths is not None:
         packed = ragged(T, B, lengths, None, False)
         rows, state = rows[packed.source], tuple(s[packed.starts] for s in state)
-        layout, last, place = packed.layout, packed.last, packed.place
+        layout, last = packed.layout, packed.last
     tensors = found.tensors(one.cell)
     inputs = [rows] if found.before is None else found.before([rows], tensors)
     sequences, _, _ = replay(found.program, layout, last, inputs, found.statics(one.cell), state)
     for ours, theirs in zip(sequences, eager.walk(one).states, strict=True):
-        if place is not None:
-            ours = torch.cat([ours, ours.new_zeros(1, ours.shape[1])])[place]
+        if packed is not None:
+            ours = unpack(ours, packed)
         close(ours, theirs.flatten(0, 1))

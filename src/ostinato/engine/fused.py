@@ -19,6 +19,7 @@ from ostinato.engine.llvm.batch import Layout, Ragged, dense, ragged
 from ostinato.engine.llvm.compile import host_target
 from ostinato.engine.llvm.kernel import Kernel
 from ostinato.engine.llvm.launch import Job, run
+from ostinato.engine.llvm.lengths import pack, unpack
 from ostinato.engine.llvm.text import Target
 from ostinato.engine.recurrence import NotFusable, Recurrence
 from ostinato.engine.trace import compiling
@@ -164,7 +165,7 @@ class _Call:
 
     def _ragged(self, packed: Ragged) -> Walk:
         T, B, call = self.T, self.B, self.call
-        rows = call.x.reshape(T * B, -1).index_select(0, packed.source)
+        rows = pack(call.x.reshape(T * B, -1), packed)
         inputs = self._inputs(rows)
         reset = call.reset_state or ()
         given = (
@@ -173,17 +174,17 @@ class _Call:
             else tuple(torch.cat(pair) for pair in zip(call.state, reset, strict=True))
         )
         state = tuple(s.index_select(0, packed.starts) for s in given)
-        sequences, emits, finals = self._run(packed.layout, packed.last, inputs, state)
+        last = None if packed.layout.even else packed.last
+        sequences, emits, finals = self._run(packed.layout, last, inputs, state)
         shape = self.found.output_shape
-        packed_output = self._output(rows, inputs, sequences, emits)
-        output = self._unpack(packed_output, packed).view(T, B, *shape)
+        output = unpack(self._output(rows, inputs, sequences, emits), packed).view(T, B, *shape)
         final = tuple(
             torch.cat(pair).index_select(0, packed.final)
             for pair in zip(finals, call.state, strict=True)
         )
         states = None
         if call.all_states:
-            states = tuple(self._unpack(s, packed).view(T, B, -1) for s in sequences)
+            states = tuple(unpack(s, packed).view(T, B, -1) for s in sequences)
         return Walk(output, final, states)
 
     def _run(
@@ -196,11 +197,6 @@ class _Call:
         if self.kernel.train and 0 < every < layout.length:
             return rewalk.run(job, every, last, inputs, self.statics, state)
         return run(job, last, inputs, self.statics, state)
-
-    def _unpack(self, rows: Tensor, packed: Ragged) -> Tensor:
-        """[T * B, ...] from packed rows; zeros in the padding."""
-        zero = rows.new_zeros(1, *rows.shape[1:])
-        return torch.cat([rows, zero]).index_select(0, packed.place)
 
     def _nothing(self, packed: Ragged) -> Walk:
         call, T, B = self.call, self.T, self.B

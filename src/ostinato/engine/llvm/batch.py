@@ -15,20 +15,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Layout", "Ragged", "dense", "ragged", "runs_of"]
+__all__ = ["Layout", "Ragged", "Work", "dense", "ragged", "runs_of"]
 
 # rows summed at once for the gradients of weights; 128 measured as good as any
 _CHUNK = 128
 # sequences a thread, up to which they are dealt one by one
 _ALONE = 32
+# share of steps that are live from which on all sequences of some steps count as equally long
+_FULL = 0.95
+
+
+# row blocks [n, 2]: first row, how many; bounds of each thread's blocks
+Work = tuple[Tensor, Tensor]
 
 
 @dataclass
 class Layout:
     """Where the steps of a packed batch stand.
 
-    The tables of a batch of one length are made when they are first asked for: a long walk in
-    parts needs none of its own.
+    Tables are made when they are first asked for: a long walk in parts needs none of its own.
 
     Attributes:
         length: T, steps of the longest sequence.
@@ -36,12 +41,13 @@ class Layout:
         rows: N, rows of all steps.
         even: all sequences are of one length.
         sizes: steps of each sequence, the longest first; empty where they are even.
-        tables: makes the following three.
+        make_steps: makes the first of the following, and
+        make_runs: from that one, the other two.
         steps: [T + 1, 3] int64: first row of the step, first row of its old states (in a buffer
             that begins with the B initial ones), how many sequences are live; a last line of none.
         runs: [R, 3] int64: rows that stand side by side: first, first of the old states, how many.
         chunks: [C + 1] int64: bounds of the runs that are summed together.
-        shares: row blocks by (threads, most rows of a block), as asked for.
+        shares: work by (sequences, threads, most rows of a block), as asked for.
         plans: what calls of this shape have in common, likewise.
     """
 
@@ -50,34 +56,54 @@ class Layout:
     rows: int
     even: bool
     sizes: Sequence[int]
-    tables: Callable[[], tuple[Tensor, Tensor, Tensor]]
-    shares: dict[tuple[int, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
+    make_steps: Callable[[], Tensor]
+    make_runs: Callable[[Tensor], tuple[Tensor, Tensor]]
+    shares: dict[tuple[int, int, int], Work] = field(default_factory=dict)
     plans: dict[Any, Any] = field(default_factory=dict)
 
     @functools.cached_property
-    def _made(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.tables()
-
-    @property
     def steps(self) -> Tensor:
-        return self._made[0]
+        return self.make_steps()
+
+    @functools.cached_property
+    def lines(self) -> list[tuple[int, int, int]]:
+        """The table of steps as numbers."""
+        found: list[tuple[int, int, int]] = self.steps.tolist()
+        return found
+
+    @functools.cached_property
+    def _runs(self) -> tuple[Tensor, Tensor]:
+        return self.make_runs(self.steps)
 
     @property
     def runs(self) -> Tensor:
-        return self._made[1]
+        return self._runs[0]
 
     @property
     def chunks(self) -> Tensor:
-        return self._made[2]
+        return self._runs[1]
 
-    def work(self, threads: int, most: int) -> tuple[Tensor, Tensor]:
-        """(row blocks [n, 2]: first row, how many; bounds of each thread's blocks)."""
-        key = (threads, most)
+    def work(self, threads: int, most: int) -> Work:
+        """Who works on what, in all steps."""
+        key = (self.batch if self.even else -1, threads, most)
         if key not in self.shares:
             if self.even:
                 self.shares[key] = _deal_even(self.batch, threads, most)
             else:
                 self.shares[key] = _deal_ragged(self.sizes, threads, most)
+        return self.shares[key]
+
+    def work_of(self, start: int, stop: int, threads: int, most: int) -> Work:
+        """The same in steps start..stop alone, with no thought of others."""
+        if self.even:
+            return self.work(threads, most)
+        (first, _, live), (end, _, _) = self.lines[start], self.lines[stop]
+        if end - first < _FULL * live * (stop - start):
+            sizes = [min(size, stop) - start for size in self.sizes[:live]]
+            return _deal_ragged(sizes, threads, most)
+        key = (live, threads, most)
+        if key not in self.shares:
+            self.shares[key] = _deal_even(live, threads, most)
         return self.shares[key]
 
 
@@ -91,7 +117,8 @@ class Ragged:
         starts: [Bk] index of each sequence's first state in cat([state, reset_state]).
         last: [Bk] packed row of each sequence's last step.
         final: [B] for each user's row, the sequence that ends it, or Bk + row where it has none.
-        place: [T * B] packed row of each of the user's rows, or N for padding.
+        place: [T * B] packed row of each of the user's rows, and any for padding.
+        padding: the user's rows that no sequence has.
     """
 
     layout: Layout
@@ -100,19 +127,20 @@ class Ragged:
     last: Tensor
     final: Tensor
     place: Tensor
+    padding: Tensor
 
 
 @functools.lru_cache(maxsize=256)
 def dense(T: int, B: int) -> Layout:
     """All B sequences have T steps."""
 
-    def tables() -> tuple[Tensor, Tensor, Tensor]:
+    def steps() -> Tensor:
         first = torch.arange(T + 1) * B
         live = torch.full((T + 1,), B)
         live[T] = 0
-        return torch.stack([first, first, live], 1), *_even_runs(0, T * B)
+        return torch.stack([first, first, live], 1)
 
-    return Layout(T, B, T * B, True, (), tables)
+    return Layout(T, B, T * B, True, (), steps, lambda _: _even_runs(0, T * B))
 
 
 def _even_runs(low: int, high: int) -> tuple[Tensor, Tensor]:
@@ -131,9 +159,34 @@ def runs_of(layout: Layout, start: int, stop: int) -> tuple[Tensor, Tensor]:
 
 
 def ragged(T: int, B: int, lengths: Tensor | None, reset: Tensor | None, reverse: bool) -> Ragged:
-    """Sequences of unlike lengths: rows cut at their ends and at their resets."""
-    whole = torch.full((B,), T) if lengths is None else lengths.to("cpu", torch.int64)
-    row, begin, size, fresh = _sequences(T, whole, reset, reverse)
+    """Sequences of unlike lengths: rows cut at their ends and at their resets.
+
+    The layers and directions of a stack ask for the same: a few answers are kept.
+
+    Args:
+        T: steps of x.
+        B: rows of x.
+        lengths: [B] steps of each row, or None: T.
+        reset: [T, B] bool, where a sequence begins anew, or None.
+        reverse: walked from the end of each row.
+    """
+    return _ragged(T, B, _listed(lengths), _listed(reset), reverse)
+
+
+def _listed(table: Tensor | None) -> bytes | None:
+    return None if table is None else table.to("cpu", torch.int64).numpy().tobytes()
+
+
+def _table(listed: bytes, *shape: int) -> Tensor:
+    return torch.frombuffer(bytearray(listed), dtype=torch.int64).view(shape)
+
+
+@functools.lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def _ragged(T: int, B: int, lengths: bytes | None, reset: bytes | None, reverse: bool) -> Ragged:
+    whole = torch.full((B,), T) if lengths is None else _table(lengths, B)
+    marks = None if reset is None else _table(reset, T, B) != 0
+    row, begin, size, fresh = _sequences(T, whole, marks, reverse)
     order = torch.argsort(size, descending=True, stable=True)
     row, begin, size, fresh = (part[order] for part in (row, begin, size, fresh))
     count, longest = len(size), int(size[0]) if len(size) else 0
@@ -143,16 +196,21 @@ def ragged(T: int, B: int, lengths: Tensor | None, reset: Tensor | None, reverse
     step = torch.repeat_interleave(torch.arange(longest), live)
     rank = torch.arange(N) - first[step]
     time = begin[rank] + (size[rank] - 1 - step if reverse else step)
-    layout = _layout(first, live, size.tolist(), N)
+    if longest * count == N:
+        layout = dense(longest, count)
+    else:
+        layout = _layout(first, live, size.tolist(), N)
     source = time * B + row[rank]
     place = torch.full((T * B,), N)
     place[source] = torch.arange(N)
+    padding = (place == N).nonzero()[:, 0]
+    place[padding] = 0
     final = count + torch.arange(B)
     ends = begin if reverse else begin + size
     closing = (ends == 0) if reverse else (ends == whole[row])
     final[row[closing]] = torch.arange(count)[closing]
     last = first[:-1][size - 1] + torch.arange(count) if count else size
-    return Ragged(layout, source, row + B * fresh, last, final, place)
+    return Ragged(layout, source, row + B * fresh, last, final, place, padding)
 
 
 def _sequences(
@@ -163,7 +221,7 @@ def _sequences(
     if reset is None:
         row = torch.arange(B)[whole > 0]
         return row, torch.zeros_like(row), whole[row], torch.zeros_like(row)
-    marks = reset.to("cpu", torch.bool) & (torch.arange(T)[:, None] < whole[None, :])
+    marks = reset & (torch.arange(T)[:, None] < whole[None, :])
     cut = torch.zeros(T + 1, B, dtype=torch.bool)
     if reverse:
         # walking back, a mark at t stands before step t: the sequence of later steps ends at t + 1
@@ -185,7 +243,7 @@ def _layout(first: Tensor, live: Tensor, sizes: list[int], N: int) -> Layout:
     before = torch.zeros(longest + 1, dtype=torch.int64)
     before[1:] = count + first[:longest]
     steps = torch.stack([first, before, torch.cat([live, live.new_zeros(1)])], 1)
-    return Layout(longest, count, N, False, sizes, lambda: (steps, *_step_runs(steps[:longest])))
+    return Layout(longest, count, N, False, sizes, lambda: steps, lambda s: _step_runs(s[:longest]))
 
 
 def _step_runs(steps: Tensor) -> tuple[Tensor, Tensor]:
@@ -197,7 +255,7 @@ def _step_runs(steps: Tensor) -> tuple[Tensor, Tensor]:
     return steps.contiguous(), bounds
 
 
-def _deal_even(B: int, threads: int, most: int) -> tuple[Tensor, Tensor]:
+def _deal_even(B: int, threads: int, most: int) -> Work:
     """Neighbouring rows for each thread; none for some where there are few."""
     busy = max(1, min(threads, B // 3)) if B > 2 else 1
     blocks: list[tuple[int, int]] = []
@@ -216,7 +274,7 @@ def _blocks(low: int, high: int, most: int) -> list[tuple[int, int]]:
     return [(a, b - a) for a, b in pairwise(bounds)]
 
 
-def _deal_ragged(sizes: Sequence[int], threads: int, most: int) -> tuple[Tensor, Tensor]:
+def _deal_ragged(sizes: Sequence[int], threads: int, most: int) -> Work:
     """Neighbouring sequences for each thread, so many that all end at about the same time.
 
     Beside the work for each of its steps, a row block has to read the weights once a step, which

@@ -17,7 +17,7 @@ from ostinato.engine.duals import has_tangent
 from ostinato.engine.llvm.batch import Layout
 from ostinato.engine.llvm.kernel import Kernel
 from ostinato.engine.llvm.plan import Chunk, Plan, plan_of
-from ostinato.engine.llvm.pool import pool
+from ostinato.engine.llvm.pool import Lease, passing
 from ostinato.engine.llvm.sharing import sharing
 from ostinato.engine.second import gradients
 
@@ -50,11 +50,13 @@ class _Forward:
         self.address = self.words.ctypes.data
         self.slots = plan.slots
         self.span = [plan.slots[name] for name in ("T", "first", "last")]
+        self.dealt = [plan.slots[name] for name in ("blocks", "shares")]
         # the frame holds addresses; these hold what is there
         self.kept: list[Sequence[Tensor]] = [inputs, statics]
         self.sequences: dict[int, Tensor] = {}
         self.emits: list[Tensor] = []
-        self.borrowed: list[tuple[Tensor, str]] = []
+        self.ended: dict[int, Tensor] = {}
+        self.own = Lease()
         for j, value in enumerate(inputs):
             self.rows(f"U{j}", f"ldU{j}", value, value.stride(0))
         for s, value in enumerate(statics):
@@ -70,14 +72,10 @@ class _Forward:
             self.words[at] = step
 
     def borrow(self, size: int, key: str = "") -> Tensor:
-        buffer = pool.take(size, self.kernel.dtype, key)
-        self.borrowed.append((buffer, key))
-        return buffer
+        return self.own.take(size, self.kernel.dtype, key)
 
     def release(self) -> None:
-        for buffer, key in self.borrowed:
-            pool.give(buffer, key)
-        self.borrowed.clear()
+        self.own.end()
 
     def walk(self, name: str, chunk: Chunk) -> None:
         """Walk some steps; the threads may share units, if that went well of late."""
@@ -85,11 +83,13 @@ class _Forward:
         whole = int(self.words[steps])
         self.words[steps] = whole + chunk.steps * 24
         self.words[self.span] = chunk.numbers
-        if self.plan.share(self.words):
+        if chunk.work is not None:
+            self.words[self.dealt] = chunk.work
+        if self.plan.share(self.words, chunk):
             begin = time.perf_counter()
             self.call(name)
             took = time.perf_counter() - begin
-            sharing.report(took, chunk.numbers[0], self.plan.work_of_step)
+            sharing.report(took, chunk.numbers[0], chunk.busy)
         else:
             self.call(name)
         self.words[steps] = whole
@@ -99,10 +99,11 @@ class _Forward:
 
     def run(self, state: Sequence[Tensor]) -> None:
         plan, kernel = self.plan, self.kernel
-        plan.work.place(self.words, self.borrow(plan.work.size))
+        self.work = self.borrow(plan.work.size)
+        plan.work.place(self.words, self.work)
         self._states(state)
         for k, node in enumerate(kernel.program.emits):
-            self.emits.append(torch.empty(plan.layout.rows, node.width, dtype=kernel.dtype))
+            self.emits.append(made(plan.layout, plan.layout.rows, node.width, kernel.dtype))
             self.rows(f"E{k}", "", self.emits[-1], 0)
         if plan.packs.index.size:
             plan.packs.place(self.words, self.borrow(plan.packs.size, f"{id(kernel)}"))
@@ -116,7 +117,7 @@ class _Forward:
         for i, first in enumerate(state):
             width = self.kernel.program.states[i]
             if i in self.plan.wanted:
-                whole = torch.empty(layout.batch + layout.rows, width, dtype=self.kernel.dtype)
+                whole = made(layout, layout.batch + layout.rows, width, self.kernel.dtype)
                 self.sequences[i] = whole
                 self.rows(f"Y{i}", "", whole, 0)
             y, v = self.slots.get(f"Y{i}"), self.slots.get(f"V{i}")
@@ -129,13 +130,17 @@ class _Forward:
     def _walk(self) -> None:
         plan = self.plan
         moving = self._moving() if plan.reuse else []
+        before = 0
         for chunk in plan.chunks:
             if chunk.first:
                 for at, address, bytes_ in moving:
                     self.words[at] = address + chunk.first * bytes_
                 if plan.reuse:
-                    self._carry_over()
+                    self._carry_over(before)
             self.walk("forward", chunk)
+            before = chunk.numbers[2]
+            if chunk.ended is not None:
+                self._keep(*chunk.ended)
         self.words[self.span] = (plan.layout.length, 0, plan.layout.rows)
 
     def _moving(self) -> list[tuple[int, int, int]]:
@@ -150,15 +155,24 @@ class _Forward:
         found = [(self.slots[name], each) for name, each in size.items() if name in self.slots]
         return [(at, int(self.words[at]), each * width) for at, each in found]
 
-    def _carry_over(self) -> None:
-        """The last states of a chunk become the first of the next."""
+    def _carry_over(self, rows: int) -> None:
+        """The last states of a chunk of so many rows become the first of the next."""
         plan, width = self.plan, self.kernel.module.bytes
         for i in plan.hidden:
             y = self.slots.get(f"Y{i}")
             if y is not None:
                 each = self.kernel.program.states[i] * width
                 start = int(self.words[y])
-                ctypes.memmove(start, start + plan.rows * each, plan.layout.batch * each)
+                ctypes.memmove(start, start + rows * each, plan.layout.batch * each)
+
+    def _keep(self, low: int, high: int, rows: Tensor) -> None:
+        """Keep the last states of sequences low..high, whose buffers will be written over."""
+        layout = self.plan.layout
+        for i in self.plan.hidden:
+            if i not in self.ended:
+                width = self.kernel.program.states[i]
+                self.ended[i] = torch.empty(layout.batch, width, dtype=self.kernel.dtype)
+            torch.index_select(self._hidden(i), 0, rows, out=self.ended[i][low:high])
 
     def finals(self, last: Tensor | None) -> list[Tensor]:
         """Final states, each [B, S]."""
@@ -168,6 +182,8 @@ class _Forward:
         layout, width = self.plan.layout, self.kernel.program.states[i]
         if last is not None and i in self.sequences:
             return self.sequences[i][layout.batch :].index_select(0, last)
+        if i in self.ended:
+            return self.ended[i]
         if last is not None:
             return self._hidden(i)[layout.batch :].index_select(0, last)
         final = torch.empty(layout.batch, width, dtype=self.kernel.dtype)
@@ -181,11 +197,15 @@ class _Forward:
     def _hidden(self, i: int) -> Tensor:
         """A state's sequence that lies in the borrowed buffer."""
         layout, width = self.plan.layout, self.kernel.program.states[i]
-        buffer = self.borrowed[0][0]
-        start = int(self.words[self.slots[f"Y{i}"]]) - buffer.data_ptr()
+        start = int(self.words[self.slots[f"Y{i}"]]) - self.work.data_ptr()
         first = start // self.kernel.module.bytes
-        rows = layout.batch + layout.rows
-        return buffer[first : first + rows * width].view(rows, width)
+        rows = layout.batch + self.plan.rows
+        return self.work[first : first + rows * width].view(rows, width)
+
+
+def made(layout: Layout, rows: int, width: int, dtype: torch.dtype) -> Tensor:
+    """Rows that are returned; packed ones live only until they are unpacked."""
+    return torch.empty(rows, width, dtype=dtype) if layout.even else passing(rows, width, dtype)
 
 
 class _Walk(torch.autograd.Function):
@@ -253,7 +273,7 @@ class _Backward:
         self.kernel, self.words, self.slots = run.kernel, run.words, run.slots
         self.inputs, self.statics = counts
         self.tensors, self.keep = tensors, keep
-        self.borrowed: list[tuple[Tensor, str]] = []
+        self.own = Lease()
         # the frame holds addresses; these hold what is there
         self.kept: list[Tensor] = []
 
@@ -278,8 +298,7 @@ class _Backward:
                 self.forward.call("pack_all")
                 self.forward.call(f"input{j}")
         statics = self._statics()
-        for buffer, key in self.borrowed:
-            pool.give(buffer, key)
+        self.own.end()
         return [*inputs, *statics, *carried]
 
     @property
@@ -287,9 +306,7 @@ class _Backward:
         return self.kernel.derived
 
     def _borrow(self, size: int, key: str = "") -> Tensor:
-        buffer = pool.take(size, self.kernel.dtype, key)
-        self.borrowed.append((buffer, key))
-        return buffer
+        return self.own.take(size, self.kernel.dtype, key)
 
     def _buffers(self) -> None:
         plan = self.plan
@@ -340,7 +357,8 @@ class _Backward:
         for j, width in enumerate(self.kernel.program.inputs):
             direct = f"dU{j}" in self.slots
             wanted = needed[j] or direct
-            given = torch.empty(self.job.layout.rows, width, dtype=self.kernel.dtype)
+            layout = self.job.layout
+            given = made(layout, layout.rows, width, self.kernel.dtype)
             if wanted:
                 self.forward.rows(f"dU{j}", "", given, 0)
             self.kept.append(given)

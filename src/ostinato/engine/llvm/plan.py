@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -28,6 +30,8 @@ _APART = 5 * _LINE
 _BUSY = 32_000
 # steps after which threads that share units look whether they should
 _LOOK = 64
+# rows up to which threads share units
+_FEW = 6
 
 
 class Area:
@@ -66,11 +70,18 @@ class Chunk:
         numbers: of the frame: how many steps, first and last row.
         steps: line of the table of steps that is the first.
         first: rows of the whole batch before them.
+        busy: multiply-adds in a step whose units the threads may share; 0: they may not.
+        work: addresses of the tables of who works on what; None: those of the whole batch.
+        ended: where buffers are used again, the first and the last but one of the sequences that
+            end here while others go on, and in which rows of a state's buffer.
     """
 
     numbers: tuple[int, int, int]
     steps: int
     first: int
+    busy: int = 0
+    work: tuple[int, int] | None = None
+    ended: tuple[int, int, Tensor] | None = None
 
 
 class Plan:
@@ -93,7 +104,8 @@ class Plan:
         blocks, shares = layout.work(threads, kernel.most)
         B, N = layout.batch, layout.rows
         self._set(B=B, lone=int(B <= 2 and layout.even), threads=threads)
-        self.shareable = threads > 1 and self._few()
+        self.row_work = self._row_work() if threads > 1 else 0
+        self.shareable = self._busy(B) > 0
         self._point(blocks=blocks, shares=shares)
         if kernel.backward is not None:
             self._set(chunk_count=len(layout.chunks) - 1)
@@ -103,24 +115,29 @@ class Plan:
         for s, twin in kernel.twins.items():
             self._set(**{f"wS{twin}": kernel.program.statics[s][0]})
         self.hidden = [i for i in range(len(kernel.program.states)) if i not in wanted]
-        self.reuse, self.chunks = self._cut()
-        self.rows = self.chunks[0].numbers[2] if self.reuse else N
+        self.reuse, self.chunks, steps = self._cut()
+        self.deal(self.chunks)
+        self.rows = max(chunk.numbers[2] for chunk in self.chunks) if self.reuse else N
         self._set(N=self.rows)
-        # the buffers move along with the steps, and one table does, too
-        self._point(steps=dense(self.chunks[0].numbers[0], B).steps if self.reuse else layout.steps)
+        self._point(steps=steps)
         self.records = self._records(kernel.forward.slots, self.rows)
         self._lay_out()
 
-    def _few(self) -> bool:
-        """Whether the threads share unit blocks: few rows, much work in a step, no sums."""
-        kernel, batch = self.kernel, self.layout.batch
+    def _row_work(self) -> int:
+        """Multiply-adds in a step of one row, or 0 where threads cannot share its units: sums."""
+        kernel = self.kernel
         blocks = [*kernel.forward.walk.values()]
         if kernel.backward is not None:
             blocks += kernel.backward.walk.values()
-        work = sum(m.rows * m.columns for b in blocks for g in b.groups for m in g.matrices)
-        self.work_of_step = batch * work
-        enough = batch * work >= (_BUSY if kernel.backward is None else 2 * _BUSY)
-        return batch <= 6 and enough and not any(block.sums for block in blocks)
+        if any(block.sums for block in blocks):
+            return 0
+        return sum(m.rows * m.columns for b in blocks for g in b.groups for m in g.matrices)
+
+    def _busy(self, live: int) -> int:
+        """Multiply-adds in a step of so many rows, if they are few and that is much; or 0."""
+        work = live * self.row_work
+        enough = work >= (_BUSY if self.kernel.backward is None else 2 * _BUSY)
+        return work if live <= _FEW and enough else 0
 
     def _set(self, **numbers: int) -> None:
         for name, number in numbers.items():
@@ -133,8 +150,22 @@ class Plan:
             self.kept.append(table)
             self._set(**{name: table.data_ptr()})
 
-    def _cut(self) -> tuple[bool, list[Chunk]]:
-        """Chunks of steps whose records stay in the cache, and whether all use the same buffers."""
+    def deal(self, chunks: Iterable[Chunk]) -> None:
+        """Share out the sequences anew in each chunk, for the threads meet after it."""
+        layout = self.layout
+        for chunk in chunks:
+            live = layout.batch if layout.even else layout.lines[chunk.steps][2]
+            chunk.busy = self._busy(live)
+            if not layout.even:
+                stop = chunk.steps + chunk.numbers[0]
+                work = layout.work_of(chunk.steps, stop, self.threads, self.kernel.most)
+                self.kept += work
+                chunk.work = work[0].data_ptr(), work[1].data_ptr()
+
+    def _cut(self) -> tuple[bool, list[Chunk], Tensor]:
+        """Chunks of steps whose records stay in the cache, whether all use the same buffers, and
+        the table of steps.
+        """
         layout, kernel = self.layout, self.kernel
         T = layout.length
         row = sum(
@@ -150,14 +181,19 @@ class Plan:
         size = -(-T // count)
         size = min(size, _LOOK) if self.shareable else size
         starts = range(0, T, size)
-        if layout.even and not train and len(starts) > 1:
+        if train or len(starts) == 1:
+            first = range(0, (T + 1) * B, B) if layout.even else [line[0] for line in layout.lines]
+            chunks = [
+                Chunk((min(size, T - t), first[t], first[min(t + size, T)]), t, first[t])
+                for t in starts
+            ]
+            return False, chunks, layout.steps
+        # the buffers move along with the steps, and the table does, too
+        if layout.even:
             each = [min(size, T - t) for t in starts]
-            return True, [Chunk((n, 0, n * B), 0, t * B) for n, t in zip(each, starts, strict=True)]
-        first = range(0, (T + 1) * B, B) if layout.even else layout.steps[:, 0].tolist()
-        return False, [
-            Chunk((min(size, T - t), first[t], first[min(t + size, T)]), t, first[t])
-            for t in starts
-        ]
+            chunks = [Chunk((n, 0, n * B), 0, t * B) for n, t in zip(each, starts, strict=True)]
+            return True, chunks, dense(size, B).steps
+        return True, *_cut_ragged(layout, size)
 
     def _records(self, names: Iterable[str], rows: int) -> list[tuple[str, int]]:
         kernel = self.kernel
@@ -200,9 +236,9 @@ class Plan:
             areas += [self.back_work, self.back_packs]
         return sum(area.size for area in areas) * self.kernel.module.bytes
 
-    def share(self, words: NDArray[np.int64]) -> bool:
-        """Enter whether the threads share units in the walk that comes next."""
-        shared = self.shareable and sharing.allowed()
+    def share(self, words: NDArray[np.int64], chunk: Chunk) -> bool:
+        """Enter whether the threads share units in the walk of a chunk."""
+        shared = chunk.busy > 0 and sharing.allowed()
         words[self.slots["shared"]] = int(shared)
         words[self.slots["meeting"]] = 0
         return shared
@@ -211,6 +247,30 @@ class Plan:
         """Enter a table of packing jobs."""
         words[self.slots["jobs"]] = packing.table.data_ptr()
         words[self.slots["job_count"]] = len(packing.jobs)
+
+
+def _cut_ragged(layout: Layout, size: int) -> tuple[list[Chunk], Tensor]:
+    """Chunks of about as many rows each as `size` steps of the whole batch, rows counted anew in
+    each, and the table of steps that counts them so.
+    """
+    T, B = layout.length, layout.batch
+    first, _, live = zip(*layout.lines, strict=True)
+    bounds = [0]
+    for t in range(1, T):
+        enough = live[bounds[-1]] <= _FEW and t - bounds[-1] >= _LOOK
+        if enough or first[t + 1] - first[bounds[-1]] > size * B:
+            bounds.append(t)
+    bounds.append(T)
+    steps = layout.steps.numpy().copy()
+    starts, ends = np.array(bounds[:-1]), np.array(bounds[1:])
+    steps[:T, :2] -= np.repeat(layout.steps.numpy()[starts, 0], ends - starts)[:, None]
+    last = torch.from_numpy(B + steps[np.array(layout.sizes) - 1, 0] + np.arange(B))
+    chunks = []
+    for t, end in pairwise(bounds):
+        low, high = live[end], live[t]
+        ended = (low, high, last[low:high]) if low < high else None
+        chunks.append(Chunk((end - t, 0, first[end] - first[t]), t, first[t], ended=ended))
+    return chunks, torch.from_numpy(steps)
 
 
 def plan_of(kernel: Kernel, layout: Layout, wanted: tuple[int, ...], threads: int) -> Plan:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import defaultdict
 
 import torch
 from torch import Tensor
 
-__all__ = ["Pool", "pool"]
+__all__ = ["Lease", "Pool", "passing", "pool"]
 
 
 class Pool:
@@ -50,6 +51,18 @@ class Pool:
                 self._free[(buffer.numel(), buffer.dtype, key)].append(buffer)
 
 
+def passing(count: int, width: int, dtype: torch.dtype) -> Tensor:
+    """Rows [count, width] of any content, whose memory goes back to the pool with the last tensor
+    on it.
+    """
+    with torch.inference_mode(False):
+        buffer = pool.take(count * width, dtype)
+        # a tensor made from an array keeps that alive, and nothing else does
+        array = buffer.numpy()[: count * width]
+        weakref.finalize(array, pool.give, buffer).atexit = False
+        return torch.from_numpy(array).view(count, width)
+
+
 def _rounded(size: int) -> int:
     """A little more, so that batches of about one size find each other's buffers."""
     step = 1 << max(0, size.bit_length() - 4)
@@ -57,3 +70,22 @@ def _rounded(size: int) -> int:
 
 
 pool = Pool()
+
+
+class Lease:
+    """Buffers of the pool that one call has, given back together."""
+
+    def __init__(self) -> None:
+        self._taken: list[tuple[Tensor, str]] = []
+
+    def take(self, size: int, dtype: torch.dtype, key: str = "") -> Tensor:
+        """A buffer; see `Pool.take`."""
+        buffer = pool.take(size, dtype, key)
+        self._taken.append((buffer, key))
+        return buffer
+
+    def end(self) -> None:
+        """Give all back."""
+        for buffer, key in self._taken:
+            pool.give(buffer, key)
+        self._taken.clear()

@@ -20,7 +20,6 @@ from torch import Tensor
 from ostinato.engine.duals import has_tangent
 from ostinato.engine.llvm.launch import Job, _Backward, _Forward
 from ostinato.engine.llvm.plan import plan_of
-from ostinato.engine.llvm.pool import pool
 from ostinato.engine.llvm.segments import Segment, Segments
 from ostinato.engine.second import gradients
 
@@ -238,8 +237,7 @@ class _Reverse(_Backward):
                 steps.call(name)
         for s, value in zip(self.kernel.twins, twins, strict=True):
             statics[s] += value.t()
-        for buffer, key in self.borrowed:
-            pool.give(buffer, key)
+        self.own.end()
         return [*inputs, *statics, *carried]
 
     def _buffers(self) -> None:

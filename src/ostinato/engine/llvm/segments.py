@@ -52,7 +52,7 @@ class Segment:
 
 
 def _cut(plan: Plan, every: int) -> list[Segment]:
-    steps: list[tuple[int, int, int]] = plan.layout.steps.tolist()
+    steps = plan.layout.lines
     T, size = plan.layout.length, plan.chunks[0].numbers[0]
     found = []
     for start in range(0, T, every):
@@ -62,6 +62,7 @@ def _cut(plan: Plan, every: int) -> list[Segment]:
         for t in range(start, stop, size):
             last = min(t + size, stop)
             chunks.append(Chunk((last - t, steps[t][0], steps[last][0]), t, steps[t][0]))
+        plan.deal(chunks)
         tables = runs_of(plan.layout, start, stop)
         found.append(Segment(first, end - first, before, after, live, going, chunks, *tables))
     return found
