@@ -93,7 +93,7 @@ DAMAGES = {
     "empty": lambda text: "",
     "cut": lambda text: text[: len(text) // 2],
     "changed": lambda text: text.replace('"sigmoid"', '"tanh"'),
-    "of another kind": lambda text: text.replace("equations 2", "equations 3"),
+    "of another kind": lambda text: text.replace("ostinato equations", "other equations"),
     "no text": lambda text: "\udcff",
     "its checksum is right, its content is not": lambda text: signed('{"nodes": []}'),
     "an unknown operator": lambda text: signed(

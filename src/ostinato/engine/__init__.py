@@ -14,10 +14,22 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import forward_ad
 
 from ostinato.engine import eager, kernels, segmented
-from ostinato.engine.calls import Call, Every, State, Walk, split_result
+from ostinato.engine.calls import Call, Every, Keeper, Kept, Label, State, Walk, split_result
 from ostinato.engine.trace import compiling
 
-__all__ = ["Call", "Every", "State", "Walk", "engine", "run", "split_result"]
+__all__ = [
+    "Call",
+    "Every",
+    "Keeper",
+    "Kept",
+    "Label",
+    "State",
+    "Walk",
+    "engine",
+    "keep",
+    "run",
+    "split_result",
+]
 
 _ENGINES = ("auto", "llvm", "scan", "torch", "eager")
 _chosen: ContextVar[str] = ContextVar("ostinato_engine", default="auto")
@@ -76,6 +88,20 @@ def run(call: Call) -> Walk:
         # the engine in force now walks the segments again, whichever is in force then
         return segmented.walk(call, functools.partial(_unfused, chosen=chosen))
     return _unfused(call, chosen)
+
+
+def keep(call: Call, keeper: Keeper) -> Kept | None:
+    """Walk a cell over a sequence, and keep what a keeper says of each step.
+
+    Returns:
+        The walk that `run` would make, to the last bit, and what was kept; None where the engine in
+        force makes no kernel for that.
+    """
+    if _recorded(call) or _chosen.get() not in ("auto", "llvm") or call.x.device.type != "cpu":
+        return None
+    from ostinato.engine import keeping
+
+    return keeping.walk(call, keeper)
 
 
 def _unfused(call: Call, chosen: str) -> Walk:

@@ -14,7 +14,21 @@ State: TypeAlias = tuple[Tensor, ...]
 # every k-th step, or as many as make the segments as long as they are many
 Every: TypeAlias = int | Literal["sqrt"]
 
-__all__ = ["State", "Call", "Every", "Walk", "segment_steps", "split_result"]
+# the name of a kept value, and what else is to be remembered of it
+Label: TypeAlias = tuple[str, ...]
+
+__all__ = [
+    "Call",
+    "Every",
+    "Keeper",
+    "Kept",
+    "Label",
+    "State",
+    "Walk",
+    "segment_steps",
+    "split_kept",
+    "split_result",
+]
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,40 @@ class Walk:
     states: State | None = None
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A walk, and what was kept of it.
+
+    Attributes:
+        walk: with all states.
+        values: by label [T, B, units], zeros at steps of padding; None for what was not wanted, and
+            for what no kernel can tell.
+    """
+
+    walk: Walk
+    values: Mapping[Label, Tensor | None]
+
+
+class Keeper(nn.Module):
+    """Base of what stands around a cell and says which values of a step are to be kept.
+
+    Its `forward(x, *state)` calls the cell and returns (output, states, kept), where `kept` maps
+    labels to values [B, ...], or to None for what is seen and not wanted. It draws no random
+    numbers, and changes nothing.
+
+    Args:
+        cell: the cell inside.
+    """
+
+    def __init__(self, cell: nn.Module) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def key(self) -> str:
+        """What `kept` follows from besides the cell, as a text; the same in every process."""
+        raise NotImplementedError
+
+
 def segment_steps(call: Call) -> int:
     """Steps of a segment, or 0 where the sequence is to be kept whole."""
     T, every = call.x.shape[0], call.checkpoint_every
@@ -87,6 +135,13 @@ def split_result(result: object, count: int) -> tuple[Tensor, State]:
         f"A cell with {count} state tensor(s) must return the new state (a tensor, or a tuple of "
         f"{count}), or (output, (state, ...)), got {_form(result)}."
     )
+
+
+def split_kept(result: object, count: int) -> tuple[Tensor, State, Mapping[Label, Tensor | None]]:
+    """Likewise, with what a `Keeper` keeps besides; nothing of any other cell."""
+    if isinstance(result, tuple) and len(result) == 3 and isinstance(result[2], dict):
+        return result
+    return (*split_result(result, count), {})
 
 
 def _form(result: object) -> str:

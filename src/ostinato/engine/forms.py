@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import threading
 import warnings
 import weakref
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.engine import stored
-from ostinato.engine.calls import State
+from ostinato.engine.calls import Keeper, State
 from ostinato.engine.llvm.kernel import Kernel
 from ostinato.engine.llvm.text import Target
 from ostinato.engine.origin import origin_of
@@ -157,6 +158,10 @@ def _read(cell: nn.Module, x: Tensor, state: State) -> Recurrence | NotFusable:
 def _origin(cell: nn.Module, x: Tensor, state: State) -> str | None:
     """The name for the cell's equations on disk; None where there is no name for certain."""
     try:
+        if isinstance(cell, Keeper):
+            return hashlib.sha256(
+                f"{origin_of(cell.cell, x, state)} {cell.key()}".encode()
+            ).hexdigest()
         return origin_of(cell, x, state)
     except Exception:
         # attributes are anything, and may do anything when they are looked at
@@ -188,7 +193,9 @@ def _blank(like: Tensor) -> Tensor:
 
 
 def warn(cell: nn.Module, error: NotFusable) -> None:
-    """Say that a cell runs on the reference, and why."""
+    """Say that a cell runs on the reference, and why; of a `Keeper` the caller knows."""
+    if isinstance(cell, Keeper):
+        return
     warnings.warn(
         f"{type(cell).__name__} runs on the plain reference, correct and slower: {error}. "
         "See ostinato.explain(cell).",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, fx, nn
 
+from ostinato.engine.calls import Label
 from ostinato.engine.expressions import Node, Program, walk_nodes
 
 __all__ = ["NotFusable", "Part", "Recurrence", "spell"]
@@ -68,6 +69,8 @@ class Recurrence:
         input_names: likewise.
         names: variables of the source that stand for a node.
         output_shape: shape of one row of the output.
+        kept: of a `Keeper`: for each label where the value is found, ("state", i) or ("emit", i);
+            None where nothing of the step tells it.
     """
 
     program: Program
@@ -81,6 +84,7 @@ class Recurrence:
     input_names: tuple[str, ...]
     output_shape: tuple[int, ...]
     names: Mapping[Node, str] = field(default_factory=dict)
+    kept: Mapping[Label, tuple[str, int] | None] = field(default_factory=dict)
 
     def tensors(
         self, cell: nn.Module, replaced: Mapping[str, Tensor] | None = None

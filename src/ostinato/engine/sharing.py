@@ -21,11 +21,14 @@ __all__ = ["share_products"]
 SMALLEST = 8
 
 
-def share_products(roots: Sequence[Node]) -> dict[Node, Node]:
-    """For each node below the roots, the node that stands for it."""
+def share_products(roots: Sequence[Node], besides: Sequence[Node] = ()) -> dict[Node, Node]:
+    """For each node below the roots, the node that stands for it.
+
+    Those below `besides` are split as the roots need it, and split nothing themselves.
+    """
     bounds = _bounds(roots)
     new: dict[Node, Node] = {}
-    for node in walk_nodes(roots):
+    for node in walk_nodes([*roots, *besides]):
         new[node] = _rebuilt(node, [new[arg] for arg in node.args], bounds)
     return new
 
@@ -62,7 +65,8 @@ def _rebuilt(node: Node, args: list[Node], bounds: dict[tuple[Any, ...], list[in
         return pointwise(node.op, *args)
     product = matmul(args[0], node.data)
     start, stop = _outer(node.data)
-    edges = [edge - start for edge in bounds[_group(node)] if start <= edge <= stop]
+    inner = [edge - start for edge in bounds.get(_group(node), ()) if start < edge < stop]
+    edges = [0, *inner, node.width]
     widths = [b - a for a, b in pairwise(edges)]
     if len(widths) == 1 or min(widths) * SMALLEST < node.width:
         return product

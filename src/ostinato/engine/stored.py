@@ -23,7 +23,7 @@ from ostinato.engine.recurrence import Part, Recurrence
 
 __all__ = ["Unwritable", "load", "read_text", "save", "text_of"]
 
-_MAGIC = "ostinato equations 2"
+_MAGIC = "ostinato equations 3"
 _ARITHMETIC = ("getitem", "add", "sub", "mul", "floordiv", "mod", "neg")
 
 
@@ -75,6 +75,7 @@ def text_of(found: Recurrence) -> str:
         "input_names": found.input_names,
         "output_shape": found.output_shape,
         "names": {numbers[node]: name for node, name in found.names.items() if node in numbers},
+        "kept": list(found.kept.items()),
     }
     text = json.dumps(body, indent=None, separators=(",", ":"), allow_nan=False)
     return "\n".join([_MAGIC, _sum(text), text])
@@ -114,6 +115,7 @@ def read_text(text: str) -> Recurrence:
         input_names=tuple(told["input_names"]),
         output_shape=tuple(told["output_shape"]),
         names={nodes[int(n)]: name for n, name in told["names"].items()},
+        kept={tuple(label): None if at is None else (at[0], at[1]) for label, at in told["kept"]},
     )
 
 

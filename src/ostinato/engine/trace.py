@@ -12,7 +12,7 @@ import math
 import operator
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram, export
 
+from ostinato.engine.apart import apart
 from ostinato.engine.aten import VIEWS
-from ostinato.engine.calls import State, split_result
+from ostinato.engine.calls import Label, State, split_kept
 from ostinato.engine.expressions import Node, Program, make, walk_nodes
 from ostinato.engine.limits import Limit
 from ostinato.engine.parts import Extract, cast, form_of, row_finish, shaped, together
@@ -48,15 +49,17 @@ def compiling() -> bool:
 
 
 class _Normal(nn.Module):
-    """A cell whose result has the one form (output, *states)."""
+    """A cell whose result has the one form (output, *states, *kept)."""
 
-    def __init__(self, cell: nn.Module) -> None:
+    def __init__(self, cell: nn.Module, note: Callable[[Iterable[tuple[Label, bool]]], None]):
         super().__init__()
         self.cell = cell
+        self._note = note
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, ...]:
-        output, new = split_result(self.cell(x, *state), len(state))
-        return (output, *new)
+        output, new, kept = split_kept(self.cell(x, *state), len(state))
+        self._note((label, value is not None) for label, value in kept.items())
+        return (output, *new, *(value for value in kept.values() if value is not None))
 
 
 def trace(cell: nn.Module, x: Tensor, state: State) -> Recurrence:
@@ -71,14 +74,15 @@ def trace(cell: nn.Module, x: Tensor, state: State) -> Recurrence:
         NotFusable: the algebra cannot express the cell.
     """
     dtype = _state_type(state)
+    labels: dict[Label, bool] = {}
     with _busy:
-        exported = _export(cell, x, state)
+        exported = _export(_Normal(cell, labels.update), x, state)
     _refuse(exported)
     inputs = set(exported.graph_signature.user_inputs)
     users = [node for node in exported.graph.nodes if node.name in inputs]
     tracer = Tracer(dtype, users[0], users[1:])
     tracer.run(exported.graph)
-    return _Assembly(cell, exported, tracer, users).recurrence()
+    return _Assembly(cell, exported, tracer, users, labels).recurrence()
 
 
 def _state_type(state: State) -> torch.dtype:
@@ -98,7 +102,7 @@ def _export(cell: nn.Module, x: Tensor, state: State) -> ExportedProgram:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            exported = export(_Normal(cell), arguments, dynamic_shapes=shapes, strict=False)
+            exported = export(cell, arguments, dynamic_shapes=shapes, strict=False)
             # operations in place have to become new values
             return exported.run_decompositions({}) if _writes(exported) else exported
     except Exception as error:
@@ -150,11 +154,13 @@ class _Assembly:
         exported: ExportedProgram,
         tracer: Tracer,
         users: Sequence[fx.Node],
+        labels: dict[Label, bool],
     ) -> None:
-        self.cell, self.exported, self.tracer = cell, exported, tracer
+        self.cell, self.exported, self.tracer, self.labels = cell, exported, tracer, labels
         self.x, self.states = users[0], users[1:]
         results: Sequence[fx.Node] = exported.graph.output_node().args[0]
-        self.output, self.results = results[0], results[1:]
+        self.output, self.results = results[0], results[1 : len(users)]
+        self.told = [self._told(result) for result in results[len(users) :]]
         self.sources = _sources(exported)
         self.extract = Extract(tracer, self.sources)
         self.new_states = tuple(map(self._new_state, self.results, self.states))
@@ -174,6 +180,16 @@ class _Assembly:
             reason = f"a state [B, {width}] becomes {[*'B', *rows.shape]}"
             raise NotFusable(operator_name(result), source_line(result), reason)
         return rows.full()
+
+    def _told(self, result: fx.Node) -> Node | None:
+        """A kept value as a node; None where the algebra or the type of the states ends."""
+        value = self.tracer.values.get(result)
+        if not isinstance(value, (Rows, Opaque)) or result.meta["val"].dtype != self.tracer.dtype:
+            return None
+        try:
+            return self.tracer.rows(value).full()
+        except Unfit:
+            return None
 
     def _refuse_inner_limits(self) -> None:
         """A gradient is limited where it enters a step, and nowhere inside."""
@@ -211,15 +227,18 @@ class _Assembly:
         new, inputs, statics = self._renumbered(kept)
         roots = [new[root] for root in (*self.new_states, *self.emits)]
         count = len(self.new_states)
+        program = Program(
+            tuple(map(_width, inputs)),
+            tuple(_static_shape(*static) for static in statics),
+            tuple(state.meta["val"].shape[1] for state in self.states),
+            tuple(roots[:count]),
+            tuple(roots[count:]),
+            self._limits(new),
+        )
+        told, program = apart(program, [node and new[node] for node in self.told])
+        places = iter(told)
         return Recurrence(
-            program=Program(
-                tuple(map(_width, inputs)),
-                tuple(_static_shape(*static) for static in statics),
-                tuple(state.meta["val"].shape[1] for state in self.states),
-                tuple(roots[:count]),
-                tuple(roots[count:]),
-                self._limits(new),
-            ),
+            program=program,
             static=self._static_part(statics),
             before=self._before_part(inputs),
             after=None if frontier is None else self._after_part(kept, inputs),
@@ -230,6 +249,7 @@ class _Assembly:
             input_names=tuple("x" if origin is self.x else str(origin) for origin in inputs),
             output_shape=tuple(self.output.meta["val"].shape[1:]),
             names=self._names(new),
+            kept={label: next(places) if here else None for label, here in self.labels.items()},
         )
 
     # the after part
@@ -309,11 +329,12 @@ class _Assembly:
         self, kept: dict[fx.Node, tuple[str, int] | fx.Node]
     ) -> tuple[dict[Node, Node], list[fx.Node], list[tuple[fx.Node, Form]]]:
         """Each node with inputs and statics numbered in the order of their use."""
-        shared = share_products((*self.new_states, *self.emits))
+        told = [node for node in self.told if node is not None]
+        shared = share_products((*self.new_states, *self.emits), told)
         # tallies are static tensors, too, though no value depends on them
         tallies = [self._tally(result) for result in self.results if _is_limit(result)]
         shared |= {tally: tally for tally in tallies}
-        roots = [shared[node] for node in (*self.new_states, *self.emits, *tallies)]
+        roots = [shared[node] for node in (*self.new_states, *self.emits, *tallies, *told)]
         order = list(walk_nodes(roots))
         all_inputs, all_statics = list(self.tracer.inputs), list(self.tracer.statics)
         inputs = dict.fromkeys(all_inputs[n.data[0]] for n in order if n.op == "input")

@@ -222,6 +222,13 @@ class Emitter:
                 return value
         if node in self.block.fetch:
             return self._load(self.block.fetch[node], node, i, q)
+        if node.op == "start":
+            start = next(acc.start for acc in self.block.accs if acc.node is node.args[0])
+            return self._first(start, i, q, node)
+        if node.op == "product":
+            # another operation than that of a product which is fused with a sum, and the same value
+            a, b = (self._value(arg, i, q) for arg in node.args)
+            return self.f.fma(a, b, self.module.splat(-0.0))
         return lower(self.f, node.op, [self._value(arg, i, q) for arg in node.args])
 
     # accumulators

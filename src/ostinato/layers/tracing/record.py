@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from ostinato.engine import Call, State, Walk, run, split_result
+from ostinato.engine import Call, Kept, State, Walk, run, split_result
 from ostinato.layers.attention import Attention, Memory
 from ostinato.layers.listening import listening
 from ostinato.layers.sequence import SequenceLayer
 from ostinato.layers.tracing.foreign import walked_as_ours
+from ostinato.layers.tracing.keeping import recorded, walk_and_keep
 from ostinato.layers.tracing.nudge import Nudged
 from ostinato.layers.tracing.recording import Trace
 from ostinato.layers.tracing.selection import Chosen, Selection, numbers
@@ -133,8 +134,13 @@ class _Recorder:
         count = len(layer._states.sizes[place]) or len(call.state)
         inner = innermost(call.cell)
         random = torch.get_rng_state()
-        nudges = None
-        if self.graded:
+        nudges = kept = None
+        names = state_names(inner, count)
+        if not self.graded and self.selection.is_whole(T) and self.selection.beyond(names):
+            kept = walk_and_keep(layer, place, call, names, self.selection.only)
+        if kept is not None:
+            walk = kept.walk
+        elif self.graded:
             nudged = _nudged_cell(layer, place, call, count)
             nudges = nudged.columns(call, call.state[0])
             walk = run(_nudged_call(call, nudged, nudges))
@@ -142,7 +148,7 @@ class _Recorder:
             walk = run(replace(call, all_states=True))
         assert walk.states is not None
         states = tuple(part.detach() for part in walk.states)
-        walked = Walked(call, states, state_names(inner, count), random)
+        walked = Walked(call, states, names, random)
         stretch = Stretch(
             module,
             name,
@@ -157,7 +163,7 @@ class _Recorder:
         )
         self.stretches.append(stretch)
         if nudges is None:
-            self._record(stretch, walked)
+            self._record(stretch, walked, kept)
         else:
             self._walks.append((stretch, walked, nudged, nudges))
         return Walk(walk.output, walk.state, walk.states if call.all_states else None)
@@ -190,14 +196,17 @@ class _Recorder:
         graded = None if gradient is None else cut(gradient)
         return Recorded("attention", "softmax", units, cut(weights), graded)
 
-    def _record(self, stretch: Stretch, walked: Walked) -> None:
+    def _record(self, stretch: Stretch, walked: Walked, kept: Kept | None = None) -> None:
         selection = self.selection
         if stretch.whole:
             # which of these steps are meant is known when all have been taken
             selection = selection.all_steps()
         self._busy = True
         try:
-            stretch.parts = record(walked, selection)
+            if kept is None:
+                stretch.parts = record(walked, selection)
+            else:
+                stretch.parts = recorded(walked, kept, selection)
         finally:
             self._busy = False
 

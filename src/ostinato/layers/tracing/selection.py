@@ -53,6 +53,10 @@ class Selection:
             one not in ("state", "attention", *names) for one in self.only
         )
 
+    def is_whole(self, steps: int) -> bool:
+        """Whether all rows and units of a walk of so many steps are asked for, at every step."""
+        return self.rows is None and self.units is None and (self.steps is None or steps == 1)
+
     def all_steps(self) -> Selection:
         """The same, of all steps; what is found counts for both."""
         return replace(self, steps=None)

@@ -133,6 +133,9 @@ def _product(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
     None where it cannot be had.
     """
     tensors = (input, weight) if bias is None else (input, weight, bias)
+    if any(type(part) not in (Tensor, nn.Parameter) for part in tensors):
+        # something records the step
+        return None
     plain = all(part.device.type == "cpu" and part.dtype == torch.float32 for part in tensors)
     if not plain or input.dim() != 2 or len(input) < _LARGE or torch.is_grad_enabled():
         return None
@@ -256,7 +259,9 @@ class _Namer:
             self._add(f"{label}.pre", made[2], "pre")
 
     def _add(self, name: str, tensor: Tensor, kind: str = "") -> None:
-        fits = tensor.dim() >= 1 and tensor.shape[0] == self._rows
+        # where the step is recorded, a number of rows that is known is none of the batch
+        fits = tensor.dim() >= 1 and type(tensor.shape[0]) is type(self._rows)
+        fits = fits and bool(tensor.shape[0] == self._rows)
         if id(tensor) in self._seen or not fits or isinstance(tensor, nn.Parameter):
             return
         self._seen.add(id(tensor))
