@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -68,6 +67,30 @@ def test_a_crash_leaves_no_trace_in_the_final_weights(tiny, tmp_path, variant, b
     assert again.tokens == result.tokens
 
 
+class CtrlC(Callback):
+    """Asks the run to end, as Ctrl-C does, after some batches."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def on_train_batch_end(self, *_):
+        self.batches -= 1
+        if self.batches == 0:
+            signal.raise_signal(signal.SIGINT)
+
+
+# the end of an epoch, of six batches, is no place to leave: the next step is made, too
+@pytest.mark.parametrize(("gathered", "batches", "steps"), [(2, 1, 1), (2, 3, 2), (3, 4, 3)])
+def test_ctrl_c_amid_the_batches_of_a_step_lets_the_step_be_made(
+    tiny, tmp_path, gathered, batches, steps
+):
+    straight, _ = tiny.train(tmp_path / "straight", accumulate=gathered)
+    _, stopped = tiny.train(tmp_path / "parts", accumulate=gathered, callbacks=[CtrlC(batches)])
+    assert (stopped.stopped, stopped.steps) == ("interrupted", steps)
+    resumed, _ = tiny.train(tmp_path / "parts", accumulate=gathered, resume=True)
+    assert tiny.same(tiny.weights(straight), tiny.weights(resumed))
+
+
 def test_a_crash_leaves_no_trace_in_the_metrics(tiny, tmp_path):
     tiny.train(tmp_path / "straight", save_every=1, ema=0.9)
     interrupted_then_resumed(tiny, tmp_path / "broken", 9, save_every=3, ema=0.9)
@@ -110,9 +133,20 @@ import torch
 from lightning.pytorch import Callback
 torch.set_num_threads(1)
 
+def tell(number):
+    handle = signal.getsignal(number)
+
+    def heard(*given):
+        print("heard", flush=True)
+        handle(*given)
+
+    signal.signal(number, heard)
+
 class Wait(Callback):
     def on_train_batch_end(self, trainer, *_):
         if trainer.global_step == int(wait):
+            tell(signal.SIGINT)
+            tell(signal.SIGTERM)
             print("waiting", flush=True)
             sys.stdin.readline()
 
@@ -132,7 +166,8 @@ def run_script(tiny, folder, *, wait, signals):
     for number in signals:
         process.send_signal(number)
         # the next is to come when this one has been heard
-        time.sleep(0.3)
+        if number != signal.SIGKILL:
+            assert process.stdout.readline() == "heard\n"
     try:
         out, err = process.communicate("\n", timeout=60)
     except BrokenPipeError:

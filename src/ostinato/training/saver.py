@@ -117,14 +117,12 @@ class Saver(Callback):
             Interrupted: the user wants to leave; the run has been saved.
         """
         trainer = self._trainer
-        if trainer is None or trainer.fit_loop.epoch_loop.batch_progress.current.completed == 0:
+        if trainer is None or _batches_done(trainer) == 0 or not _between_steps(trainer):
             return
         if self._agreed(trainer, self._interrupt.asked):
             self._save(trainer)
             raise Interrupted
-        # gradients gathered for a step to come are not part of a checkpoint
-        gathering = trainer.fit_loop.epoch_loop.batch_progress.current.completed
-        if gathering % trainer.accumulate_grad_batches == 0 and self._due(trainer):
+        if self._due(trainer):
             self._try_to_save(trainer)
 
     def _due(self, trainer: Trainer) -> bool:
@@ -167,8 +165,8 @@ class Saver(Callback):
         self._save(trainer)
 
     def on_exception(self, trainer: Trainer, module: LightningModule, error: BaseException) -> None:
-        # SIGTERM: Lightning waits for the end of the step, too
-        if type(error).__name__ == "SIGTERMException":
+        # SIGTERM: Lightning waits for the end of a batch; within a step, the save before counts
+        if type(error).__name__ == "SIGTERMException" and _between_steps(trainer):
             self._save(trainer)
 
     def on_save_checkpoint(
@@ -209,6 +207,15 @@ class Saver(Callback):
         if self._trainer is not None and self._best.patience_is_over:
             self.stopped = "patience"
             self._trainer.should_stop = True
+
+
+def _batches_done(trainer: Trainer) -> int:
+    return int(trainer.fit_loop.epoch_loop.batch_progress.current.completed)
+
+
+def _between_steps(trainer: Trainer) -> bool:
+    """No gradients are gathered for a step to come, which are not part of a checkpoint."""
+    return _batches_done(trainer) % trainer.accumulate_grad_batches == 0
 
 
 def _sequence(module: LightningModule) -> SequenceModule:
