@@ -9,9 +9,9 @@ that is the same for every row and step: a bias, a peephole weight), `const`; in
 `gradient` (what flows back into a new state) and `emit_gradient` (into an emitted value). Inner
 nodes: `matmul` with a `Matrix`, the pointwise operations of `operations.POINTWISE`, `sum` over the
 units, and `cat`, which only ever is the top of a new state or of an emitted value. In programs that
-are walked and never differentiated there are two more (see `apart`): `start`, of a sum with products
-what it starts from before the step multiplies anything (its vectors, and its products of inputs);
-and `product`, a product unit by unit that is fused with no sum.
+are walked and never differentiated there are two more (see `apart`): `start` of a sum that has
+products, what it starts from before the step multiplies anything (its vectors, and its products of
+inputs); and `product`, a product unit by unit that is fused with no sum.
 """
 
 from __future__ import annotations

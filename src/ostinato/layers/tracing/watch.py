@@ -137,13 +137,32 @@ def _product(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
         # something records the step
         return None
     plain = all(part.device.type == "cpu" and part.dtype == torch.float32 for part in tensors)
-    if not plain or input.dim() != 2 or len(input) < _LARGE or torch.is_grad_enabled():
+    if not plain or input.dim() != 2 or len(input) < _LARGE or _library() is None:
         return None
-    operator = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-    if operator is None or torch.is_autocast_enabled("cpu"):
+    if torch.is_autocast_enabled("cpu"):
         return None
-    found: Tensor = operator(input, weight, bias, "none", [], "")
+    found: Tensor = _Product.apply(input, weight, bias)  # type: ignore[no-untyped-call]
     return found
+
+
+def _library() -> Any:
+    return getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+
+
+class _Product(torch.autograd.Function):
+    """A large product, differentiable in what is multiplied: nobody asks a trace for more."""
+
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(weight)
+        found: Tensor = _library()(input, weight, bias, "none", [], "")
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        (weight,) = ctx.saved_tensors
+        turned = weight.t().contiguous()
+        return _library()(grads[0].contiguous(), turned, None, "none", [], ""), None, None
 
 
 class _Frame:
