@@ -7,7 +7,10 @@ from ostinato.training.config import lightning_precision
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"optimizer": "adagrad"}, "optimizer must be one of adamw, adam, sgd, got 'adagrad'"),
+        (
+            {"optimizer": "adagrad"},
+            "optimizer must be one of adamw, adam, sgd, hessian-free, got 'adagrad'",
+        ),
         ({"schedule": "cos"}, "schedule must be one of"),
         ({"clip_by": "max"}, "clip_by must be one of norm, value"),
         ({"lr": -1.0}, "lr must be at least 0.0, got -1.0"),

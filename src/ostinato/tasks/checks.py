@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["at_least", "check", "needless", "one_of", "parts", "shares", "text_steps", "vectors"]
+__all__ = [
+    "at_least",
+    "check",
+    "convex",
+    "needless",
+    "one_of",
+    "parts",
+    "shares",
+    "text_steps",
+    "vectors",
+]
 
 # what a text may be cut into, and words where
 TOKENS = ("characters", "words", "subwords")
@@ -91,6 +101,12 @@ def text_steps(settings: Any) -> None:
     one_of(settings, tokens=TOKENS, split=SPLITS)
     if settings.tokens != "words":
         needless(settings, ("lower", "split"), f"tokens='words', not {settings.tokens!r}")
+
+
+def convex(settings: Any, fine: bool, why: str) -> None:
+    """Refuse the optimiser "hessian-free" where a task's objective is not fit for it."""
+    name = settings.training.optimizer
+    check(name != "hessian-free" or fine, "optimizer", name, f"another one: {why}")
 
 
 def vectors(settings: Any) -> None:

@@ -16,6 +16,9 @@ __all__ = ["StreamLearner"]
 class StreamLearner:
     """Learns from batches with one optimiser, whose state lives as long as the learner.
 
+    It is the one that the model was fitted by, or AdamW where that is Hessian-free, whose steps
+    want more than a batch.
+
     Args:
         model: learns, in place, by the loss of its `training_step`.
         weight: what a batch counts for in the mean loss, e.g. its rows.
@@ -24,7 +27,7 @@ class StreamLearner:
     def __init__(self, model: Task, weight: Callable[[Any], int]) -> None:
         self.model = model
         self.weight = weight
-        self.optimizer = build_optimizer(model, model.settings.training)
+        self.optimizer = build_optimizer(model, model.settings.training.first_order())
 
     def learn(self, batches: Iterable[Any], lr: float | None = None) -> float | None:
         """Take one step on each batch.

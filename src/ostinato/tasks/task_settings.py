@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 from ostinato.config import ConfigError, build, merge, nearest, presets, read_config, to_dict
 from ostinato.tasks.checks import at_least, check, one_of, shares
-from ostinato.training.config import TrainingConfig
+from ostinato.training.config import TrainingConfig, unused_by
 
 __all__ = ["StackSettings", "TaskSettings", "recorded_settings"]
 
@@ -209,15 +209,18 @@ class TaskSettings:
         self.training.check_resumes(earlier.training.to_dict())
 
 
-def _replaced(training: Mapping[str, Any]) -> dict[str, None]:
+def _replaced(training: Mapping[str, Any]) -> dict[str, Any]:
     """What was chosen along with something that `training` gives anew, and goes with it."""
-    gone = []
-    if "optimizer" in training and "beta2" not in training:
-        gone.append("beta2")
+    gone: dict[str, Any] = {}
+    if "optimizer" in training:
+        gone |= {"beta2": None, **unused_by(training["optimizer"])}
+    if training.get("optimizer") == "hessian-free":
+        # an average over the few steps that it takes would lag behind
+        gone["ema"] = None
     for end, other in (("max_steps", "epochs"), ("epochs", "max_steps")):
-        if training.get(end) is not None and other not in training:
-            gone.append(other)
-    return dict.fromkeys(gone)
+        if training.get(end) is not None:
+            gone[other] = None
+    return {name: value for name, value in gone.items() if name not in training}
 
 
 def recorded_settings(kind: type[S], folder: str | Path) -> S:

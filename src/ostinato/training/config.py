@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-__all__ = ["TrainingConfig"]
+__all__ = ["TrainingConfig", "lightning_precision", "unused_by"]
 
 # names of ours -> names of Lightning's
 _PRECISIONS = {"32": "32-true", "64": "64-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 _CHOICES = {
-    "optimizer": ("adamw", "adam", "sgd"),
+    "optimizer": ("adamw", "adam", "sgd", "hessian-free"),
     "schedule": ("constant", "linear", "cosine", "plateau"),
     "momentum_schedule": ("constant", "sutskever"),
     "clip_by": ("norm", "value"),
@@ -26,6 +26,9 @@ _AT_LEAST = {
     "momentum_final": 0,
     "gradient_noise": 0.0,
     "vanishing_penalty": 0.0,
+    "structural_damping": 0.0,
+    "curvature_batches": 1,
+    "cg_iterations": 1,
     "warmup_steps": 0,
     "epochs": 1,
     "max_steps": 1,
@@ -42,6 +45,14 @@ _AT_LEAST = {
 
 _BELOW_ONE = ("momentum", "momentum_max", "beta2", "ema", "plateau_factor")
 
+# what only "hessian-free" has, and what it has no use for
+_CURVED = ("damping", "structural_damping", "curvature_batches", "cg_iterations")
+_STRAIGHT = (
+    *("lr", "weight_decay", "momentum", "beta2", "schedule", "warmup_steps", "final_lr"),
+    *("plateau_patience", "plateau_factor", "clip", "clip_by", "gradient_noise"),
+    "vanishing_penalty",
+)
+
 # what a resumed run may change: where and how long, never the course it has taken
 MAY_CHANGE = frozenset(
     {"epochs", "max_steps", "max_time", "patience", "device", "devices", "nodes", "strategy"}
@@ -54,7 +65,9 @@ class TrainingConfig:
     """Settings of a training run. A *step* is one update of the weights.
 
     Attributes:
-        optimizer: "adamw", "adam", or "sgd" (with Nesterov momentum unless `momentum` is 0).
+        optimizer: "adamw", "adam", "sgd" (with Nesterov momentum unless `momentum` is 0), or
+            "hessian-free" (see `ostinato.HessianFree`), which finds the length of its steps itself:
+            rate, decay, momenta, schedule, clipping and noise of the others are left alone, then.
         lr: learning rate at its height.
         weight_decay: on matrices only; biases and gains are left alone.
         momentum: Nesterov momentum of sgd; the first beta of adam and adamw.
@@ -64,6 +77,12 @@ class TrainingConfig:
         momentum_max: largest momentum of that schedule; 0.995 unless given.
         momentum_final: steps of its end; 1000 unless given.
         beta2: the second beta of adam and adamw; 0.999 unless given.
+        damping: of "hessian-free": lambda at the start; 1 unless given.
+        structural_damping: of "hessian-free": mu, on what recurrent layers put out; 0 unless given.
+        curvature_batches: of "hessian-free": on how many of the `accumulate` batches of a step the
+            curvature is taken; all unless given.
+        cg_iterations: of "hessian-free": of conjugate gradients in a step, at most; 250 unless
+            given.
         schedule: what the rate does after warm-up: "constant", "linear" or "cosine" down to
             `final_lr`, or "plateau": times `plateau_factor` after `plateau_patience` validations
             without a better `monitor`.
@@ -122,6 +141,10 @@ class TrainingConfig:
     momentum_max: float | None = None
     momentum_final: int | None = None
     beta2: float | None = None
+    damping: float | None = None
+    structural_damping: float | None = None
+    curvature_batches: int | None = None
+    cg_iterations: int | None = None
     schedule: str = "cosine"
     warmup_steps: int = 0
     final_lr: float = 0.0
@@ -171,6 +194,7 @@ class TrainingConfig:
         if self.optimizer == "sgd" and self.beta2 is not None:
             raise _wrong("beta2", self.beta2, "belongs to adam and adamw; sgd has none")
         self._check_momentum()
+        self._check_curved()
         if self.vanishing_penalty and lightning_precision(self).startswith("16"):
             raise _wrong(
                 "precision",
@@ -189,6 +213,43 @@ class TrainingConfig:
             if getattr(self, name) is not None and not grows:
                 need = 'belongs to momentum_schedule="sutskever"'
                 raise _wrong(name, getattr(self, name), need)
+
+    def _check_curved(self) -> None:
+        if self.optimizer != "hessian-free":
+            for name in _CURVED:
+                need = 'belongs to optimizer="hessian-free"'
+                if getattr(self, name) is not None:
+                    raise _wrong(name, getattr(self, name), need)
+            return
+        for name in _STRAIGHT:
+            if getattr(self, name) != getattr(type(self), name):
+                need = 'has no effect with optimizer="hessian-free": leave it out'
+                raise _wrong(name, getattr(self, name), need)
+        if self.damping is not None and not self.damping > 0:
+            raise _wrong("damping", self.damping, "must be positive")
+        few = self.curvature_batches
+        if few is not None and few > self.accumulate:
+            need = f"must be at most accumulate ({self.accumulate}), the batches of a step"
+            raise _wrong("curvature_batches", few, need)
+        if lightning_precision(self) not in ("32-true", "64-true"):
+            need = 'must be 32 or 64 with optimizer="hessian-free", whose products need all bits'
+            raise _wrong("precision", self.precision, need)
+        if self.nodes > 1 or (isinstance(self.devices, int) and self.devices > 1):
+            need = 'must be 1 with optimizer="hessian-free", which solves for a step on one device'
+            name = "nodes" if self.nodes > 1 else "devices"
+            raise _wrong(name, getattr(self, name), need)
+
+    def first_order(self) -> TrainingConfig:
+        """The same for learning from single batches as they come: AdamW in place of Hessian-free.
+
+        Example:
+            >>> TrainingConfig(optimizer="hessian-free").first_order().optimizer
+            'adamw'
+        """
+        if self.optimizer != "hessian-free":
+            return self
+        none: dict[str, Any] = dict.fromkeys(_CURVED)
+        return replace(self, optimizer="adamw", **none)
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> TrainingConfig:
@@ -222,6 +283,18 @@ class TrainingConfig:
                     f"resume: {name} is {now!r} but the run was begun with {before!r}. A resumed "
                     f"run keeps its settings; leave {name} as it was, or start a new run."
                 )
+
+
+def unused_by(optimizer: str) -> dict[str, Any]:
+    """The settings that an optimiser has no use for, at the values that they must have.
+
+    Example:
+        >>> unused_by("adam")["damping"], unused_by("hessian-free")["schedule"]
+        (None, 'cosine')
+    """
+    if optimizer == "hessian-free":
+        return {name: getattr(TrainingConfig, name) for name in _STRAIGHT}
+    return dict.fromkeys(_CURVED)
 
 
 def lightning_precision(config: TrainingConfig) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from lightning.pytorch import LightningModule
@@ -16,6 +16,11 @@ from ostinato.training.noise import GradientNoise
 from ostinato.training.optimisers import Schedule, build_optimizer
 from ostinato.training.states import map_tensors
 from ostinato.training.vanishing import VanishingPenalty
+
+if TYPE_CHECKING:
+    from ostinato.training.hessian_free.batches import StepBatches
+    from ostinato.training.hessian_free.objective import Objective
+    from ostinato.training.hessian_free.report import Report
 
 __all__ = ["SequenceModule", "map_tensors"]
 
@@ -61,6 +66,7 @@ class SequenceModule(LightningModule):
         self._watching = ExitStack()
         self.use_config(self.training_config)
         self._schedule_state: dict[str, Any] | None = None
+        self._step_batches: StepBatches | None = None
         self._carried: dict[str, Carried] = {}
 
     def use_config(self, config: TrainingConfig) -> None:
@@ -101,13 +107,56 @@ class SequenceModule(LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if getattr(batch, "first", False):
             self.forget()
+        if self._step_batches is not None:
+            self._step_batches.add(batch)
         self._watching.close()
         if self.penalty is not None:
             self._watching.enter_context(self.penalty.watching())
 
+    def objective(self, batch: Any) -> Objective:
+        """What "hessian-free" minimises on a batch: outputs, and a convex loss of them.
+
+        Args:
+            batch: as `training_step` takes it. It is asked for many times a step, and must not
+                rest on a state that is carried from batch to batch.
+
+        Raises:
+            ValueError: this module does not say.
+        """
+        raise ValueError(
+            f'optimizer="hessian-free": {type(self).__name__} does not say what its outputs are. '
+            "Define objective(batch), which returns an Objective, or take another optimizer."
+        )
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None
+    ) -> None:
+        if self._step_batches is None:
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+            return
+        optimizer_closure()
+        if self._carried.get("train") is not None:
+            raise ValueError(
+                f'optimizer="hessian-free": {type(self).__name__} carries its state from batch to '
+                "batch, cut off from its past, where no objective belongs to one batch alone. "
+                "Take another optimizer."
+            )
+        self._step_batches.step(optimizer.optimizer)
+
+    @property
+    def report(self) -> Report | None:
+        """What the last step of "hessian-free" did; None before it, and of other optimisers."""
+        given: Any = None if self._step_batches is None else self.optimizers()
+        return None if given is None else given.optimizer.report
+
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Send the loss back, with what `vanishing_penalty` adds to it."""
+        """Send the loss back, with what `vanishing_penalty` adds to it.
+
+        For "hessian-free" nothing is done here: its steps take the gradients they need.
+        """
         self._watching.close()
+        if self._step_batches is not None:
+            return
         if self.penalty is not None:
             share = (
                 self.training_config.vanishing_penalty or 0.0
@@ -134,6 +183,9 @@ class SequenceModule(LightningModule):
     def configure_optimizers(self) -> Any:
         config = self.training_config
         total = self.trainer.estimated_stepping_batches
+        self._step_batches = None
+        if config.optimizer == "hessian-free":
+            return self._configure_hessian_free(config)
         optimizer = build_optimizer(self, config, fused=_may_fuse(self.trainer), total_steps=total)
         self.schedule = Schedule(config, total)
         if self._schedule_state is not None:
@@ -143,6 +195,25 @@ class SequenceModule(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    def _configure_hessian_free(self, config: TrainingConfig) -> torch.optim.Optimizer:
+        from ostinato.training.hessian_free.batches import StepBatches
+
+        if self.trainer.world_size > 1:
+            raise ValueError(
+                f'optimizer="hessian-free" solves for a step on one device, got '
+                f"{self.trainer.world_size}. Train with devices=1, or take another optimizer."
+            )
+        if type(self).objective is SequenceModule.objective:
+            self.objective(None)
+        self.schedule = None
+        self._step_batches = StepBatches(
+            self,
+            self.objective,
+            curvature=config.curvature_batches,
+            structural=bool(config.structural_damping),
+        )
+        return build_optimizer(self, config)
 
     def configure_gradient_clipping(
         self,

@@ -28,7 +28,9 @@ def build_optimizer(
 
     Args:
         module: its parameters are optimised.
-        config: optimizer, lr, weight_decay, momentum, momentum_schedule, beta2.
+        config: optimizer, lr, weight_decay, momentum, momentum_schedule, beta2; of
+            "hessian-free", whose steps want closures of their own, damping, structural_damping and
+            cg_iterations.
         fused: one kernel an update, where torch has it for the device.
         total_steps: updates in the whole run; infinite if nobody knows.
 
@@ -51,6 +53,8 @@ def build_optimizer(
         {"params": [p for p in trainable if p.dim() < 2], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
+    if config.optimizer == "hessian-free":
+        return _hessian_free(module, config)
     if config.momentum_schedule == "sutskever":
         return Nesterov(groups, config.lr, _momentum(config, total_steps))
     fused = fused and all(p.device.type in ("cpu", "cuda") for p in trainable)
@@ -60,6 +64,19 @@ def build_optimizer(
     betas = (config.momentum, 0.999 if config.beta2 is None else config.beta2)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     return kind(groups, config.lr, betas, fused=fused)
+
+
+def _hessian_free(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    # it is slow to import, and seldom wanted
+    from ostinato.training.hessian_free import HessianFree
+
+    given = {
+        "damping": config.damping,
+        "structural": config.structural_damping,
+        "iterations": config.cg_iterations,
+    }
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return HessianFree(module, **options)
 
 
 def _momentum(config: TrainingConfig, total_steps: float) -> MomentumSchedule:

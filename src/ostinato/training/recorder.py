@@ -74,11 +74,27 @@ def _through_time(module: Any) -> dict[str, float]:
     return told if last is None else {**told, "vanishing_penalty": float(last)}
 
 
+def _of_the_step(trainer: Trainer, module: Any) -> dict[str, float]:
+    """The learning rate; of "hessian-free", which has none, what its last step did."""
+    group = trainer.optimizers[0].param_groups[0]
+    if "lr" in group:
+        return {"lr": group["lr"]}
+    report = module.report
+    told = {
+        "damping": report.damping,
+        "grad_norm": report.gradient_norm,
+        "ratio": report.ratio,
+        "iterations": report.iterations,
+    }
+    return {name: value for name, value in told.items() if math.isfinite(value)}
+
+
 class Recorder(Callback):
     """Writes a line every `log_every` steps and after each validation.
 
     A training line holds step, epoch, loss (mean since the line before), grad_norm, clipped (share
-    of steps since then), lr, tokens (in all), tokens_per_s, seconds (in all). A validation line
+    of steps since then), lr, tokens (in all), tokens_per_s, seconds (in all); of "hessian-free",
+    damping, ratio and iterations of its last step in place of clipped and lr. A validation line
     holds step, epoch, seconds and everything that the validation logged. Where layers clip the
     gradient of their states, clipped_in_time is the share of cut steps since the line before, and
     vanishing_penalty is that penalty at the last step, where it is on.
@@ -176,7 +192,6 @@ class Recorder(Callback):
             "step": self.step,
             "epoch": trainer.current_epoch,
             "loss": loss,
-            "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "tokens": tokens,
             "tokens_per_s": fresh / max(seconds - self._mark, 1e-9),
             "seconds": round(seconds, 3),
@@ -184,6 +199,7 @@ class Recorder(Callback):
         if clipper is not None and clipper.norm is not None:
             line["grad_norm"] = float(clipper.norm)
             line["clipped"] = clipper.take_share()
+        line |= _of_the_step(trainer, module)
         line |= _through_time(module)
         self._losses, self._fresh, self._mark = [], 0, seconds
         self._put(line)

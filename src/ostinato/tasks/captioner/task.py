@@ -23,6 +23,7 @@ from ostinato.tasks.captioner.network import CaptionBatch, CaptionerNetwork
 from ostinato.tasks.captioner.settings import CaptionerSettings
 from ostinato.tasks.stack import Build
 from ostinato.tasks.task import Plan, Prepared, Task, evaluating
+from ostinato.training.hessian_free import CrossEntropy, Objective
 
 __all__ = ["CaptionScore", "Captioner"]
 
@@ -106,6 +107,11 @@ class Captioner(Task):
 
     def training_step(self, batch: CaptionBatch, batch_idx: int) -> dict[str, Any]:
         return {"loss": self._loss(batch), "tokens": int(batch.lengths.sum())}
+
+    def objective(self, batch: CaptionBatch) -> Objective:
+        told = (batch.targets != IGNORED).float()
+        targets = batch.targets.clamp(min=0)
+        return Objective(self.network(batch), CrossEntropy(targets, weight=told))
 
     def validation_step(self, batch: CaptionBatch, batch_idx: int) -> None:
         self.record("val_loss", self._loss(batch), weight=int(batch.lengths.sum()))

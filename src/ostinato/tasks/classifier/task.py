@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -24,6 +25,7 @@ from ostinato.tasks.stack import Build
 from ostinato.tasks.stream_learner import StreamLearner
 from ostinato.tasks.task import Config, Plan, Prepared, Task, evaluating
 from ostinato.tasks.tracing import Question
+from ostinato.training.hessian_free import Objective
 
 if TYPE_CHECKING:
     from ostinato.tasks.classifier.folds import Folds
@@ -139,6 +141,10 @@ class Classifier(Task):
     def training_step(self, batch: LabelBatch, batch_idx: int) -> dict[str, Any]:
         loss = self.network.loss(self.network(batch), batch)
         return {"loss": loss, "tokens": int(batch.lengths.sum())}
+
+    def objective(self, batch: LabelBatch) -> Objective:
+        loss = partial(self.network.loss, batch=batch)
+        return Objective(self.network(batch), loss, rows=len(batch.lengths))
 
     def validation_step(self, batch: LabelBatch, batch_idx: int) -> None:
         scores = self.network(batch)

@@ -139,12 +139,21 @@ class ComposerNetwork(nn.Module):
 
         Before the first step stands a silent one, so that the first is predicted, too.
         """
-        before = torch.cat([torch.zeros_like(notes[:1]), notes[:-1]])
-        h, _ = self(before, lengths=lengths)
-        inside = torch.arange(len(notes), device=notes.device)[:, None] < lengths
+        h, inside = self._known(notes, lengths)
         nats = torch.zeros(inside.shape, dtype=h.dtype, device=h.device)
         nats[inside] = self.notes.nats(h[inside], notes[inside])
         return nats
+
+    def scores(self, notes: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores of independent notes [T, B, K], and which steps are within their rows [T, B]."""
+        h, inside = self._known(notes, lengths)
+        return self.notes.readout(h), inside
+
+    def _known(self, notes: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """What is known before each step [T, B, H], and which steps are within their rows."""
+        before = torch.cat([torch.zeros_like(notes[:1]), notes[:-1]])
+        h, _ = self(before, lengths=lengths)
+        return h, torch.arange(len(notes), device=notes.device)[:, None] < lengths
 
 
 def _flip(scores: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ostinato.tasks.checks import at_least, check, one_of, parts, shares
+from ostinato.tasks.checks import at_least, check, convex, one_of, parts, shares
 from ostinato.tasks.task_settings import StackSettings, TaskSettings
 from ostinato.training.config import TrainingConfig
 
@@ -89,3 +89,7 @@ class ComposerSettings(TaskSettings):
     data: DataSettings = field(default_factory=DataSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     training: TrainingConfig = field(default_factory=_default_training)
+
+    def __post_init__(self) -> None:
+        independent = self.model.output == "independent"
+        convex(self, independent, "note_by_note reads the notes that it foretells")

@@ -19,6 +19,7 @@ from ostinato.tasks.composer.network import ComposerNetwork
 from ostinato.tasks.composer.settings import ComposerSettings
 from ostinato.tasks.stack import Build
 from ostinato.tasks.task import Plan, Prepared, Task, digest_of, evaluating, first_weights
+from ostinato.training.hessian_free import Bernoulli, Objective
 
 __all__ = ["Composer", "MusicScore"]
 
@@ -123,6 +124,10 @@ class Composer(Task):
         steps = int(batch.lengths.sum())
         loss = self.network.nats(batch.notes, batch.lengths).sum() / steps
         return {"loss": loss, "tokens": steps}
+
+    def objective(self, batch: Rolls) -> Objective:
+        scores, inside = self.network.scores(batch.notes, batch.lengths)
+        return Objective(scores, Bernoulli(batch.notes, weight=inside.float()))
 
     def validation_step(self, batch: Rolls, batch_idx: int) -> None:
         nats, steps = _from_the_second(self.network.nats(batch.notes, batch.lengths), batch)

@@ -85,7 +85,7 @@ class Online:
         recent = settings.calibration_windows if settings.calibration == "recent" else 0
         self._keep = self._past + 2 * self._horizon + recent + _WINDOWS
         self._streams: dict[str, _Stream] = {}
-        config = model.settings.training
+        config = model.settings.training.first_order()
         rate = settings.update_lr or config.lr / 10
         self._optimizer = build_optimizer(model, replace(config, lr=rate), fused=False)
         self._clip = Clipper(config.clip, config.clip_by)

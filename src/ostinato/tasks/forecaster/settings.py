@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ostinato.tasks.checks import at_least, check, one_of, shares
+from ostinato.tasks.checks import at_least, check, convex, one_of, shares
 from ostinato.tasks.task_settings import StackSettings, TaskSettings
 from ostinato.training.config import TrainingConfig
 
@@ -189,3 +189,7 @@ class ForecasterSettings(TaskSettings):
     data: SeriesSettings = field(default_factory=SeriesSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     training: TrainingConfig = field(default_factory=_default_training)
+
+    def __post_init__(self) -> None:
+        fit = self.model.output in ("mse", "huber")
+        convex(self, fit, "it needs the output mse or huber, whose loss is convex and curved")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from ostinato.tasks.forecaster.stretch import Asker, Stretch
 from ostinato.tasks.stack import Build
 from ostinato.tasks.task import Plan, Prepared, Task, evaluating
 from ostinato.tasks.tracing import Question
+from ostinato.training.hessian_free import Objective
 
 __all__ = ["Forecaster"]
 
@@ -90,6 +92,11 @@ class Forecaster(Task):
 
     def training_step(self, batch: Windows, batch_idx: int) -> dict[str, Any]:
         return {"loss": self.network.loss(batch), "tokens": len(batch)}
+
+    def objective(self, batch: Windows) -> Objective:
+        assert batch.target is not None
+        loss = partial(self.network.output.training_loss, target=batch.target)
+        return Objective(self.network(batch), loss, rows=len(batch))
 
     def validation_step(self, batch: Windows, batch_idx: int) -> None:
         parameters = self.network(batch)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ostinato.tasks.checks import at_least, check, parts, shares, text_steps, vectors
+from ostinato.tasks.checks import at_least, check, convex, parts, shares, text_steps, vectors
 from ostinato.tasks.task_settings import StackSettings, TaskSettings
 from ostinato.training.config import TrainingConfig
 
@@ -132,6 +132,7 @@ class LanguageModelSettings(TaskSettings):
     training: TrainingConfig = field(default_factory=_default_training)
 
     def __post_init__(self) -> None:
+        convex(self, False, "a language model carries its state from chunk to chunk")
         check(
             self.model.embeddings is None or self.data.tokens == "words",
             "embeddings",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ostinato.tasks.checks import at_least, check, one_of, parts, shares, vectors
+from ostinato.tasks.checks import at_least, check, convex, one_of, parts, shares, vectors
 from ostinato.tasks.task_settings import StackSettings, TaskSettings
 from ostinato.training.config import TrainingConfig
 
@@ -118,3 +118,6 @@ class TaggerSettings(TaskSettings):
     data: TaggerData = field(default_factory=TaggerData)
     model: TaggerModel = field(default_factory=TaggerModel)
     training: TrainingConfig = field(default_factory=_default_training)
+
+    def __post_init__(self) -> None:
+        convex(self, not self.model.crf, "the transitions of crf stand inside the loss")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, TypeAlias
 
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ostinato.data.batches import LengthBatches
+from ostinato.data.streams import IGNORED
 from ostinato.data.tags import Sentence, TagError, TagSource, read_sentences
 from ostinato.data.words import cut_words
 from ostinato.tasks.stack import Build
@@ -22,6 +24,7 @@ from ostinato.tasks.tagger.score import TagScore
 from ostinato.tasks.tagger.settings import TaggerSettings
 from ostinato.tasks.task import Plan, Prepared, Task, evaluating
 from ostinato.tasks.tracing import Question
+from ostinato.training.hessian_free import Objective
 
 __all__ = ["Tagger"]
 
@@ -91,6 +94,10 @@ class Tagger(Task):
     def training_step(self, batch: TagBatch, batch_idx: int) -> dict[str, Any]:
         loss = self.network.loss(self.network(batch), batch)
         return {"loss": loss, "tokens": int(batch.lengths.sum())}
+
+    def objective(self, batch: TagBatch) -> Objective:
+        loss = partial(self.network.loss, batch=batch)
+        return Objective(self.network(batch), loss, rows=float((batch.tags != IGNORED).sum()))
 
     def validation_step(self, batch: TagBatch, batch_idx: int) -> None:
         scores = self.network(batch)

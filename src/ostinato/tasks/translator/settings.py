@@ -11,6 +11,7 @@ from typing import ClassVar
 from ostinato.tasks.checks import (
     at_least,
     check,
+    convex,
     one_of,
     parts,
     shares,
@@ -164,6 +165,7 @@ class TranslatorSettings(TaskSettings):
     )
 
     def __post_init__(self) -> None:
+        convex(self, False, "a translator's decoder may feed on what it wrote")
         vectors = self.model.embeddings is not None
         words = self.data.tokens == "words"
         check(
