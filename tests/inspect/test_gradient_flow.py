@@ -137,7 +137,7 @@ def test_traces_that_cannot_tell_are_refused():
         flow["c", "0"]
     with pytest.raises(ValueError, match=r"lag must be in 0\.\.4, got 5"):
         flow["h", "0"].ratio(5)
-    assert "too little to tell" in flow_of(layer, 1).words()
+    assert "hears one step alone" in flow_of(layer, 1).words()
 
 
 def test_the_spectrum_of_a_linear_step_is_that_of_its_matrix():

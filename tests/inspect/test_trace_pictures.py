@@ -103,7 +103,9 @@ def test_long_rows_are_drawn_by_their_means(monkeypatch):
     assert np.shape(figure.data[0].z) == (2, 834)
     np.testing.assert_allclose(figure.data[0].z[1][0], trace["h"][:3, 0, 1].mean(), rtol=1e-5)
     np.testing.assert_allclose(figure.data[0].z[1][-1], trace["h"][2499:, 0, 1].mean(), rtol=1e-5)
-    assert figure.layout.annotations[0].text == "h (means of 3 steps x 1 units)"
+    assert figure.layout.annotations[0].text == "h (means of 3 steps)"
+    # without labels, the axis counts steps and not places
+    assert list(figure.data[0].x[:2]) == [0, 3]
 
 
 def test_colours_end_where_the_values_do():

@@ -125,13 +125,16 @@ def _draw_scores(axes: Any, told: Mapping[str, Any]) -> None:
     axes.set_xlabel(f"{_metric(told)} ({told['level']:.0%} intervals)")
     axes.margins(x=0.14, y=0.08)
     axes.grid(axis="x", alpha=0.25)
-    better = "more is better" if told["higher_is_better"] else "less is better"
-    axes.set_title(f"Scores: {better}", fontsize=10)
+    axes.set_title(_scores(told), fontsize=10)
     kinds = {"the network": _NETWORK, "no memory": _MEMORYLESS}
     if any(one["looks_back"] is None for one in told["guesses"]):
         kinds["a state"] = _STATE
     marks = [Line2D([], [], marker="o", ls="", color=c, label=n) for n, c in kinds.items()]
     axes.legend(handles=marks, fontsize=8, loc="best", framealpha=0.85, edgecolor="none")
+
+
+def _scores(told: Mapping[str, Any]) -> str:
+    return f"Scores: {'more' if told['higher_is_better'] else 'less'} is better"
 
 
 def _within(score: float, edge: float, told: Mapping[str, Any]) -> bool:
@@ -182,7 +185,7 @@ def _page(told: Mapping[str, Any], title: str, verdict: Sequence[str]) -> Any:
     from plotly.subplots import make_subplots
 
     columns = 2 if told["history"] else 1
-    titles = ["Scores", "What the past is worth to the network"][:columns]
+    titles = [_scores(told), "What the past is worth to the network"][:columns]
     figure = make_subplots(rows=1, cols=columns, subplot_titles=titles, horizontal_spacing=0.12)
     for trace in _score_traces(told):
         figure.add_trace(trace, row=1, col=1)

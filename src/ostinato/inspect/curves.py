@@ -215,6 +215,15 @@ def _page(runs: Sequence[Curves], panels: Sequence[str], title: str) -> Any:
                 )
                 if line:
                     figure.add_trace(points, row=row, col=1)
+            if run.monitor == name and run.best is not None:
+                best = go.Scatter(
+                    x=[run.best[0]],
+                    y=[run.best[1]],
+                    name=f"{run.name}, best",
+                    mode="markers",
+                    marker={"symbol": "star", "size": 14, "color": colour, "line_width": 1},
+                )
+                figure.add_trace(best, row=row, col=1)
     for row, name in enumerate(panels, start=1):
         logarithmic = name == "val_loss" and _all_positive(runs)
         figure.update_yaxes(

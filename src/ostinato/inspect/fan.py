@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ostinato.inspect.pictures import COLOURS, save_picture
+from ostinato.inspect.pictures import COLOURS, save_picture, shown_of
 
 __all__ = ["Fan", "draw_fans"]
 
@@ -56,8 +56,7 @@ def draw_fans(fans: Sequence[Fan], path: str | Path, *, title: str = "") -> None
     if not fans:
         raise ValueError("draw_fans: there is no forecast to draw. Give at least one.")
     shown = list(fans[:_MOST])
-    if len(fans) > _MOST:
-        title = f"{title} (the first {_MOST} of {len(fans)})".strip()
+    title = shown_of(title, len(fans), _MOST, "series").strip()
 
     def matplotlib(figure: Any) -> None:
         panels = np.atleast_1d(figure.subplots(len(shown), 1, squeeze=False)[:, 0])

@@ -204,7 +204,7 @@ def _draw(flows: Sequence[Flow], path: str | Path) -> None:
 
 
 def _label(flow: Flow) -> str:
-    return f"{_title(flow)}: x {flow.rate:.3g} a step"
+    return _title(flow) if math.isnan(flow.rate) else f"{_title(flow)}: x {flow.rate:.3g} a step"
 
 
 def _drawn(figure: Figure, flows: Sequence[Flow], head: str) -> None:
@@ -237,6 +237,10 @@ def _page(flows: Sequence[Flow], head: str) -> Any:
             )
         )
     figure.update_yaxes(type="log", title_text="size of d loss / d state", exponentformat="power")
+    heard = np.concatenate([flow.norms[flow.norms > 0] for flow in flows])
+    if len(heard) and heard.max() > 30 * heard.min():
+        # the digits between powers of ten would crowd them
+        figure.update_yaxes(dtick=1)
     figure.update_layout(title=head, xaxis_title="steps before the last one")
     return figure
 

@@ -127,7 +127,8 @@ def _panel(trace: Trace, part: Part, row: int, sort: bool, gradients: bool) -> _
     thin = -(-length // _MOST), -(-len(units) // _MOST)
     title = part.name
     if max(thin) > 1:
-        title += f" (means of {thin[0]} steps x {thin[1]} units)"
+        parts = [f"{k} {what}" for k, what in zip(thin, ("steps", "units"), strict=True) if k > 1]
+        title += f" (means of {' by '.join(parts)})"
         table = _means(_means(table, thin[1]).T, thin[0]).T
     # the colours of what is drawn: means are nearer to the middle
     low, high = colour_range(table)
@@ -182,6 +183,7 @@ def _page(panels: Sequence[_Panel], labels: Sequence[str] | None, head: str) -> 
     from plotly.subplots import make_subplots
 
     count = len(panels)
+    labelled = labels is not None and len(labels) == len(panels[0].steps) <= _LABELS
     figure = make_subplots(
         rows=count,
         cols=1,
@@ -196,14 +198,15 @@ def _page(panels: Sequence[_Panel], labels: Sequence[str] | None, head: str) -> 
         figure.add_trace(
             go.Heatmap(
                 z=panel.table,
-                x=list(range(len(panel.steps))),
+                # labels stand at places; without them the axis counts steps
+                x=list(range(len(panel.steps))) if labelled else panel.steps,
                 y=[str(unit) for unit in panel.units],
                 customdata=[[(t, int(s)) for t, s in zip(told, panel.steps, strict=True)]]
                 * len(panel.units),
                 colorscale=panel.scale,
                 zmin=panel.low,
                 zmax=panel.high,
-                colorbar={"len": 0.9 / count, "y": 1 - (k + 0.5) / count},
+                colorbar={"len": 0.9 / count, "y": 1 - (k + 0.5) / count, "exponentformat": "e"},
                 hovertemplate="step %{customdata[1]} %{customdata[0]}<br>unit %{y}: %{z:.4g}"
                 "<extra></extra>",
             ),
@@ -211,7 +214,7 @@ def _page(panels: Sequence[_Panel], labels: Sequence[str] | None, head: str) -> 
             col=1,
         )
         figure.update_yaxes(title_text="unit", autorange="reversed", type="category", row=k + 1)
-    if labels is not None and len(labels) == len(panels[0].steps) <= _LABELS:
+    if labels is not None and labelled:
         figure.update_xaxes(
             tickvals=list(range(len(labels))), ticktext=[shown_label(one) for one in labels]
         )

@@ -137,6 +137,10 @@ def _page(
         ygap=2,
         colorbar={
             "title": "lag in steps",
+            "lenmode": "pixels",
+            "len": 180,
+            "y": 1,
+            "yanchor": "top",
             "tickvals": np.log10(told) if told else [],
             "ticktext": [f"{lag:.0f}" for lag in told],
         },
@@ -155,5 +159,5 @@ def _page(
     )
     figure = go.Figure([unsolved, solved])
     figure.update_yaxes(autorange="reversed")
-    figure.update_layout(title=title, height=160 + 34 * len(rows))
+    figure.update_layout(title=title, height=max(340, 160 + 34 * len(rows)))
     return figure

@@ -15,7 +15,7 @@ from ostinato.extras import needed
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "SCALE", "SIGNED_SCALE", "picture_kind", "save_picture"]
+__all__ = ["COLOURS", "SCALE", "SIGNED_SCALE", "picture_kind", "save_picture", "shown_of"]
 
 # Okabe and Ito's colours, told apart also by those who see fewer of them
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
@@ -44,6 +44,16 @@ def picture_kind(path: str | Path) -> str:
             f"A picture's name ends in {', '.join(_KINDS[:-1])} or {_KINDS[-1]}, got {str(path)!r}."
         )
     return kind
+
+
+def shown_of(title: str, count: int, most: int, what: str = "layers") -> str:
+    """A title that says where not all is shown.
+
+    Example:
+        >>> shown_of("Spectra", 6, 4), shown_of("Spectra", 4, 4)
+        ('Spectra (the first 4 of 6 layers)', 'Spectra')
+    """
+    return title if count <= most else f"{title} (the first {most} of {count} {what})"
 
 
 def save_picture(

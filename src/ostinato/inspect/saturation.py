@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.inspect.pictures import COLOURS, save_picture
+from ostinato.inspect.pictures import COLOURS, save_picture, shown_of
 from ostinato.layers.tracing import Part, Trace
 from ostinato.layers.tracing.watch import GATES
 
@@ -21,6 +21,8 @@ __all__ = ["Saturation", "Saturations", "saturation"]
 
 Floats = NDArray[np.float64]
 
+# panels side by side
+_MOST = 4
 # smallest and largest value of each activation that has both
 _ENDS = {**dict.fromkeys(GATES, (0.0, 1.0)), "tanh": (-1.0, 1.0), "hardtanh": (-1.0, 1.0)}
 
@@ -163,9 +165,9 @@ def _draw(gates: Sequence[Saturation], path: str | Path) -> None:
     groups = [[g for g in gates if (g.layer, g.direction) == layer] for layer in layers]
     save_picture(
         path,
-        matplotlib=lambda figure: _drawn(figure, groups, head),
+        matplotlib=lambda figure: _drawn(figure, groups, shown_of(head, len(groups), _MOST)),
         plotly=lambda: _page(groups, head),
-        size=(1.6 + 3.9 * min(len(groups), 4), 4.6),
+        size=(1.6 + 3.9 * min(len(groups), _MOST), 4.6),
     )
 
 
@@ -174,7 +176,7 @@ def _title(gate: Saturation) -> str:
 
 
 def _drawn(figure: Figure, groups: Sequence[Sequence[Saturation]], head: str) -> None:
-    shown = groups[:4]
+    shown = groups[:_MOST]
     row = figure.subplots(1, len(shown), squeeze=False, sharex=True, sharey=True)[0]
     for axes, gates in zip(row, shown, strict=True):
         axes.plot([0, 1], [1, 0], color="0.7", lw=1)
@@ -208,14 +210,18 @@ def _page(groups: Sequence[Sequence[Saturation]], head: str) -> Any:
         subplot_titles=[_title(gates[0]) for gates in groups],
         shared_yaxes=True,
     )
+    named: set[str] = set()
     for column, gates in enumerate(groups, start=1):
+        diagonal = {"type": "line", "x0": 0, "y0": 1, "x1": 1, "y1": 0, "line_color": "lightgray"}
+        figure.add_shape(diagonal, row=1, col=column, layer="below")
         for k, gate in enumerate(gates):
             dots = go.Scatter(
                 x=gate.high,
                 y=gate.low,
                 mode="markers",
                 name=gate.name,
-                showlegend=column == 1,
+                legendgroup=gate.name,
+                showlegend=gate.name not in named,
                 customdata=gate.units,
                 marker={
                     "color": COLOURS[k % len(COLOURS)],
@@ -226,11 +232,15 @@ def _page(groups: Sequence[Sequence[Saturation]], head: str) -> Any:
                 hovertemplate=f"{gate.name}, unit %{{customdata}}<br>near the top %{{x:.0%}}<br>"
                 "near the bottom %{y:.0%}<extra></extra>",
             )
+            named.add(gate.name)
             figure.add_trace(dots, row=1, col=column)
         figure.update_xaxes(
             title_text="share of steps near the top", range=[-0.03, 1.03], row=1, col=column
         )
     figure.update_yaxes(range=[-0.03, 1.03])
     figure.update_yaxes(title_text="share of steps near the bottom", col=1)
+    if len(groups) > 2:
+        # titles side by side
+        figure.update_annotations(font_size=11)
     figure.update_layout(title=head)
     return figure

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from ostinato.inspect.pictures import COLOURS, save_picture
+from ostinato.inspect.pictures import COLOURS, save_picture, shown_of
 from ostinato.layers.tracing.hear import Heard, hear
 from ostinato.layers.tracing.jacobians import Jacobian, jacobians
 from ostinato.tasks.task import Task
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["Spectrum", "StepSpectrum", "spectrum"]
+
+# panels side by side
+_MOST = 4
 
 
 @dataclass(frozen=True)
@@ -167,9 +170,9 @@ def _draw(found: Spectrum, path: str | Path) -> None:
     head = "Eigenvalues of single steps (circle: what keeps its size)"
     save_picture(
         path,
-        matplotlib=lambda figure: _drawn(figure, found, head),
+        matplotlib=lambda figure: _drawn(figure, found, shown_of(head, len(found.layers), _MOST)),
         plotly=lambda: _page(found, head),
-        size=(2.0 + 4.6 * min(len(found.layers), 4), 5.0),
+        size=(2.0 + 4.6 * min(len(found.layers), _MOST), 5.0),
     )
 
 
@@ -180,7 +183,7 @@ def _name(layer: str, direction: int) -> str:
 def _drawn(figure: Figure, found: Spectrum, head: str) -> None:
     from matplotlib.patches import Circle
 
-    places = found.layers[:4]
+    places = found.layers[:_MOST]
     row = figure.subplots(1, len(places), squeeze=False)[0]
     for axes, place in zip(row, places, strict=True):
         axes.add_patch(Circle((0, 0), 1, fill=False, color="0.5", lw=1))
@@ -199,8 +202,9 @@ def _drawn(figure: Figure, found: Spectrum, head: str) -> None:
         axes.set_aspect("equal", adjustable="datalim")
         axes.set_xlabel("real part")
         axes.set_title(_name(*place), fontsize=10)
+        # walks of other lengths are looked at in other steps
+        axes.legend(frameon=False, fontsize=7, loc="upper left", handletextpad=0.1)
     row[0].set_ylabel("imaginary part")
-    row[-1].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     figure.suptitle(head, x=0.01, ha="left")
 
 
@@ -209,24 +213,33 @@ def _page(found: Spectrum, head: str) -> Any:
     from plotly.subplots import make_subplots
 
     places = found.layers
-    figure = make_subplots(rows=1, cols=len(places), subplot_titles=[_name(*p) for p in places])
-    for column, place in enumerate(places, start=1):
+    wide = min(len(places), 3 if len(places) == 3 else 2)
+    high = -(-len(places) // wide)
+    names = [_name(*place) for place in places]
+    figure = make_subplots(rows=high, cols=wide, subplot_titles=names)
+    for number, (place, name) in enumerate(zip(places, names, strict=True)):
+        cell = {"row": number // wide + 1, "col": number % wide + 1}
         for k, one in enumerate(found.of(*place)):
             dots = go.Scatter(
                 x=one.eigenvalues.real,
                 y=one.eigenvalues.imag,
                 mode="markers",
                 name=f"step {one.step}, row {one.row}",
-                showlegend=column == 1,
+                # walks of other lengths are looked at in other steps
+                legendgroup=name,
+                legendgrouptitle_text=name,
                 marker={"size": 6, "opacity": 0.7, "color": COLOURS[k % len(COLOURS)]},
                 hovertemplate="%{x:.3f} %{y:+.3f} i<extra></extra>",
             )
-            figure.add_trace(dots, row=1, col=column)
-        figure.add_shape(
-            type="circle", x0=-1, y0=-1, x1=1, y1=1, line_color="gray", row=1, col=column
+            figure.add_trace(dots, **cell)
+        circle = {"type": "circle", "x0": -1, "y0": -1, "x1": 1, "y1": 1, "line_color": "gray"}
+        figure.add_shape(circle, **cell)
+        # a circle is round, and no wider than its panel
+        across = f"x{number + 1 if number else ''}"
+        figure.update_yaxes(
+            title_text="imaginary part", scaleanchor=across, constrain="domain", **cell
         )
-        figure.update_yaxes(scaleanchor=f"x{column if column > 1 else ''}", row=1, col=column)
-        figure.update_xaxes(title_text="real part", row=1, col=column)
-    figure.update_yaxes(title_text="imaginary part", col=1)
+        figure.update_xaxes(title_text="real part", constrain="domain", **cell)
+    figure.update_layout(height=160 + 420 * high)
     figure.update_layout(title=head)
     return figure

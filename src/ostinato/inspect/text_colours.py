@@ -186,10 +186,14 @@ def _html(page: _Page, low: float, high: float, head: str) -> Any:
             zmin=low,
             zmax=high,
             hoverongaps=False,
+            # as high as it needs to be, however few lines there are
+            colorbar={"lenmode": "pixels", "len": 150, "y": 1, "yanchor": "top", "title": "value"},
             hovertemplate="step %{customdata}: %{z:.4g}<extra></extra>",
         )
     )
     figure.update_yaxes(autorange="reversed", visible=False)
     figure.update_xaxes(visible=False)
-    figure.update_layout(title=head, height=150 + 26 * len(page.letters), plot_bgcolor="white")
+    figure.update_layout(
+        title=head, height=max(300, 150 + 26 * len(page.letters)), plot_bgcolor="white"
+    )
     return figure
