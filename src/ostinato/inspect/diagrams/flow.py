@@ -120,11 +120,11 @@ def data_flow(network: nn.Module, ask: Callable[[], Any]) -> Flow:
     return seen.flow
 
 
-class _Seen(TorchDispatchMode):
+class _Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Which modules' outputs each tensor's memory holds something of."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.flow = Flow()
         self.inside: str | None = None
         self._marks: dict[int, frozenset[str]] = {}
