@@ -150,6 +150,10 @@ def test_a_model_goes_on_learning_from_a_stream_by_ordinary_steps():
         ("tagger", {"crf": True}, "another one: the transitions of crf"),
         ("composer", {"output": "note_by_note"}, "another one: note_by_note reads"),
         ("forecaster", {"output": "gaussian"}, "another one: it needs the output mse or huber"),
+        *(
+            (kind, {"clip_gradient": 1.0}, "clip_gradient must be none with")
+            for kind in ("tagger", "classifier", "captioner", "composer")
+        ),
         ("tagger", {"lr": 0.1}, "lr has no effect"),
         ("tagger", {"clip": 5.0}, "clip has no effect"),
         ("tagger", {"gradient_noise": 0.1}, "gradient_noise has no effect"),

@@ -16,6 +16,7 @@ from ostinato.layers.dropout import locked_dropout
 from ostinato.layers.initial import InitialState
 from ostinato.layers.intime import InTime
 from ostinato.layers.listening import listened, runner
+from ostinato.layers.residual import with_input
 from ostinato.layers.shapes import (
     Form,
     Lengths,
@@ -268,7 +269,7 @@ class SequenceLayer(nn.Module):
             if directions == 2:
                 y = torch.cat([walks[-2].output, y], dim=-1)
             if self.residual:
-                y = self._add(x, y, lengths)
+                y = with_input(x, y, lengths, self.input_size)
             if self.dropout and self.training and place + directions < len(states):
                 drop = locked_dropout if self.locked_dropout else F.dropout
                 y = drop(y, self.dropout)
@@ -294,18 +295,6 @@ class SequenceLayer(nn.Module):
         if self._plain and call.x.is_floating_point():
             return runs(call)
         return self._in_time[place].walk(call, self.training, clamp, runs)
-
-    def _add(self, x: Tensor, y: Tensor, lengths: Tensor | None) -> Tensor:
-        if not x.is_floating_point():
-            if self.input_size != y.shape[-1]:
-                return y
-            x = F.one_hot(x.long(), y.shape[-1]).to(y)
-        if x.shape[-1] != y.shape[-1]:
-            return y
-        if lengths is not None:
-            # padding of the input may hold anything, padding of the output holds zeros
-            x = x.masked_fill(~within(lengths, len(x))[:, :, None], 0)
-        return x + y
 
     # one step
 

@@ -11,6 +11,7 @@ from typing_extensions import Self
 
 from ostinato.layers.recurrent import Recurrent
 from ostinato.reservoirs.ahead import inputs_to_come, outputs_before
+from ostinato.reservoirs.drawing import draw_reservoir
 from ostinato.reservoirs.free import FreeRunning
 from ostinato.reservoirs.gather import Gatherer
 from ostinato.reservoirs.kept import kept_if_it_fails
@@ -170,29 +171,17 @@ class EchoStateNetwork:
                 )
             return
         self.inputs, self.outputs = inputs, outputs
-        heard = inputs + (outputs if self.feedback is not None else 0)
-        if heard == 0:
-            raise ValueError(
-                "EchoStateNetwork: without inputs it must hear its outputs. Give feedback=1.0."
-            )
-        options = dict(self.options)
-        scaling = float(options.pop("input_scaling", 1.0))
-        reservoir = Reservoir(
-            heard,
-            self.units,
-            self.layers,
-            self.bidirectional,
+        reservoir = draw_reservoir(
+            inputs,
+            outputs,
+            units=self.units,
+            layers=self.layers,
+            bidirectional=self.bidirectional,
+            feedback=self.feedback,
             seed=self.seed,
             dtype=self.dtype,
-            **options,
+            **self.options,
         )
-        with torch.no_grad():
-            for place, cell in enumerate(reservoir.units):
-                weight = cell.weight_ih
-                first = place < (2 if self.bidirectional else 1)
-                weight[:, : inputs if first else None].mul_(scaling)
-                if first and self.feedback is not None:
-                    weight[:, inputs:].mul_(self.feedback)
         self.reservoir = reservoir
         self._gatherer = Gatherer(
             reservoir, direct=self.direct, noise=self.noise, seed=self.seed + 1

@@ -103,10 +103,13 @@ def text_steps(settings: Any) -> None:
         needless(settings, ("lower", "split"), f"tokens='words', not {settings.tokens!r}")
 
 
-def convex(settings: Any, fine: bool, why: str) -> None:
-    """Refuse the optimiser "hessian-free" where a task's objective is not fit for it."""
-    name = settings.training.optimizer
-    check(name != "hessian-free" or fine, "optimizer", name, f"another one: {why}")
+def convex(settings: Any, fine: bool = True, why: str = "") -> None:
+    """Refuse the optimiser "hessian-free" where a task's objective, or its gradient, is not fit."""
+    if settings.training.optimizer == "hessian-free":
+        check(fine, "optimizer", settings.training.optimizer, f"another one: {why}")
+        clip = settings.model.clip_gradient
+        need = "none with optimizer='hessian-free', which needs the gradient of the loss itself"
+        check(clip is None, "clip_gradient", clip, need)
 
 
 def vectors(settings: Any) -> None:

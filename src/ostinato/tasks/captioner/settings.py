@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ostinato.tasks.checks import FILLS, at_least, check, one_of, parts, shares, text_steps
+from ostinato.tasks.checks import FILLS, at_least, check, convex, one_of, parts, shares, text_steps
 from ostinato.tasks.task_settings import StackSettings, TaskSettings
 from ostinato.training.config import TrainingConfig
 
@@ -112,3 +112,6 @@ class CaptionerSettings(TaskSettings):
     data: CaptionerData = field(default_factory=CaptionerData)
     model: CaptionerModel = field(default_factory=CaptionerModel)
     training: TrainingConfig = field(default_factory=_default_training)
+
+    def __post_init__(self) -> None:
+        convex(self)

@@ -12,6 +12,7 @@ from ostinato.tasks.checks import (
     FILLS,
     at_least,
     check,
+    convex,
     needless,
     one_of,
     parts,
@@ -165,6 +166,7 @@ class ClassifierSettings(TaskSettings):
     training: TrainingConfig = field(default_factory=_default_training)
 
     def __post_init__(self) -> None:
+        convex(self)
         data = self.data
         words = data.tokens == "words" and not data.values
         for name, none in (("ngrams", 0), ("embeddings", None)):
