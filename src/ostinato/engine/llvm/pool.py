@@ -23,7 +23,8 @@ class Pool:
         self.limit = limit
         self._free: defaultdict[tuple[int, torch.dtype, str], list[Tensor]] = defaultdict(list)
         self._idle = 0
-        self._lock = threading.Lock()
+        # a buffer may come back while one is taken, in the midst of it: where garbage is collected
+        self._lock = threading.RLock()
 
     def take(self, size: int, dtype: torch.dtype, key: str = "") -> Tensor:
         """A buffer of at least that size and of any content.
