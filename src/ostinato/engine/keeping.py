@@ -6,7 +6,6 @@ computed. States and output are those of the cell's own kernel, bit for bit (see
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -20,6 +19,7 @@ from ostinato.engine.fused import _Call, fit_for
 from ostinato.engine.llvm.batch import Ragged
 from ostinato.engine.llvm.compile import host_target
 from ostinato.engine.llvm.kernel import Kernel
+from ostinato.engine.llvm.pool import passing
 from ostinato.engine.recurrence import NotFusable, Recurrence
 
 __all__ = ["walk"]
@@ -102,18 +102,14 @@ class _KeepingCall(_Call):
 
     def _placed(self, rows: Tensor) -> Tensor:
         """What was emitted, at the steps where the user has them."""
+        T, B, width = self.T, self.B, rows.shape[1]
+        if self.packed is None and not self.call.reverse:
+            return rows.view(T, B, width)
+        out = passing(T * B, width, rows.dtype)
         if self.packed is None:
-            whole = rows.view(self.T, self.B, -1)
-            return whole.flip(0) if self.call.reverse else whole
-        place, padding = self._order
-        return rows.index_select(0, place).index_fill_(0, padding, 0).view(self.T, self.B, -1)
-
-    @functools.cached_property
-    def _order(self) -> tuple[Tensor, Tensor]:
-        """Of each step of each row the packed row, and which of them are padding."""
-        assert self.packed is not None
-        lengths, T = self.call.lengths, self.T
-        steps = torch.arange(T)[:, None]
-        padding = steps[:0] if lengths is None else (steps >= lengths).flatten().nonzero()
-        # what stands at padding is any row
-        return self.packed.place.clamp(max=self.packed.layout.rows - 1), padding.flatten()
+            steps = torch.arange(T - 1, -1, -1)
+            torch.index_select(rows.view(T, B * width), 0, steps, out=out.view(T, B * width))
+        else:
+            torch.index_select(rows, 0, self.packed.place, out=out)
+            out.index_fill_(0, self.packed.padding, 0)
+        return out.view(T, B, width)
