@@ -228,7 +228,9 @@ def _saturation(data: dict[str, Any]) -> list[tuple[str, str, str]]:
         return []
     rows = [(track["title"], track["saturation"]["words"]) for track in bounded]
     inner = (
-        '<div class="controls">' + _field("Values", '<select id="bounded"></select>') + "</div>"
+        '<p class="hint">A dot is a unit: how often it is near its lower limit, and how often near '
+        "its upper one. Near a corner it is stuck; on the line between it is never in the middle."
+        '</p><div class="controls">' + _field("Values", '<select id="bounded"></select>') + "</div>"
         '<div id="saturation-picture" class="picture"></div>'
         + _table("Saturation in words", ("values", "finding"), rows)
     )

@@ -107,7 +107,15 @@
       mark(from, to);
     }
     layCharts();
+    drawLines();
     tellStep();
+  }
+  // pictures that do not change with the step
+  function drawLines() {
+    WIDE = Math.min(640, roomIn("main"));
+    drawFlow();
+    drawSaturation();
+    drawSpectrum();
   }
 
   function paintText() {
@@ -416,13 +424,17 @@
 
   // pictures in lines
 
-  const WIDE = 640, TALL = 300, EDGE = 46;
-  function frame(words, wide = WIDE, tall = TALL) {
-    const picture = draw("svg", { viewBox: `0 0 ${wide} ${tall}`, width: wide, height: tall, role: "img", "aria-label": words });
-    picture.append(draw("rect", { x: EDGE, y: 8, width: wide - EDGE - 12, height: tall - 44, fill: "none",
+  // no wider than the window, so that letters keep their size
+  let WIDE = 640;
+  const TALL = 300, EDGE = 46;
+  function frame(words) {
+    const picture = draw("svg", { viewBox: `0 0 ${WIDE} ${TALL}`, width: WIDE, height: TALL, role: "img", "aria-label": words });
+    picture.append(draw("rect", { x: EDGE, y: 8, width: WIDE - EDGE - 12, height: TALL - 44, fill: "none",
       stroke: "currentColor", "stroke-opacity": 0.35 }));
     return picture;
   }
+  const upwards = (words, x = EDGE - 12) => draw("text",
+    { x: 0, y: 0, transform: `translate(${x} ${(TALL - 28) / 2}) rotate(-90)`, "text-anchor": "middle" }, words);
   const scale = (low, high, from, to) => (v) => from + ((v - low) / (high - low || 1)) * (to - from);
   // round numbers from low to high, about so many
   function between(low, high, many) {
@@ -533,8 +545,7 @@
       picture.append(draw("circle", { cx: x(p[0]), cy: y(p[1]), r: 6, fill: "none", style: "stroke: rgb(var(--high))", "stroke-width": 3 }));
     }
     picture.append(draw("text", { x: (WIDE + EDGE) / 2, y: TALL - 16, "text-anchor": "middle" }, "first principal component"));
-    picture.append(draw("text", { x: 0, y: 0, transform: `translate(${EDGE - 12} ${(TALL - 28) / 2}) rotate(-90)`, "text-anchor": "middle" },
-      "second principal component"));
+    picture.append(upwards("second principal component"));
     box.replaceChildren(picture);
     $("plane-told").textContent = words;
   }
@@ -570,7 +581,9 @@
     const picture = frame(`${one.title}: ${words}`);
     const x = scale(0, 1, EDGE + 8, WIDE - 22), y = scale(0, 1, TALL - 44, 16);
     ticks(picture, x, y, [[0, "0"], [0.5, "0.5"], [1, "1"]], [[0, "0"], [0.5, "0.5"], [1, "1"]],
-      `share of steps near the lower limit (across) and the upper one (upwards), one dot a unit`);
+      "share of steps near the lower limit");
+    picture.append(upwards("near the upper limit", EDGE - 28));
+    picture.append(draw("line", { x1: x(0), y1: y(1), x2: x(1), y2: y(0), stroke: "currentColor", "stroke-opacity": 0.25 }));
     low.forEach((v, k) => picture.append(draw("circle", { cx: x(v), cy: y(high[k]), r: 4, style: "fill: rgb(var(--low))", "fill-opacity": 0.45 })));
     $("saturation-picture").replaceChildren(picture);
   }
@@ -579,7 +592,7 @@
     const select = $("matrix");
     if (!select) return;
     const one = D.spectra[Number(select.value)], reach = Math.max(1.1, ...one.points.map(([a, b]) => Math.max(Math.abs(a), Math.abs(b))));
-    const side = 340;
+    const side = Math.min(340, WIDE);
     const picture = draw("svg", { viewBox: `0 0 ${side} ${side}`, width: side, height: side, role: "img", "aria-label": `${one.title}: ${one.words}` });
     const at = scale(-reach, reach, 12, side - 12);
     picture.append(draw("circle", { cx: at(0), cy: at(0), r: at(1) - at(0), fill: "none", stroke: "currentColor", "stroke-opacity": 0.6 }));
@@ -591,8 +604,8 @@
     }
     for (const [a, b, words] of [[0, 1, "1"], [1, 0, "1"], [-1, 0, "−1"], [0, -1, "−1"]])
       picture.append(draw("text", { x: at(a) + 3, y: side - at(b) - 4 }, words));
-    picture.append(draw("text", { x: side - 12, y: at(0) + 14, "text-anchor": "end", "fill-opacity": 0.75 }, "real part"));
-    picture.append(draw("text", { x: at(0) - 4, y: 18, "text-anchor": "end", "fill-opacity": 0.75 }, "imaginary part"));
+    picture.append(draw("text", { x: side - 6, y: side - 8, "text-anchor": "end", "fill-opacity": 0.75 }, "real part →"));
+    picture.append(draw("text", { x: 6, y: 16, "fill-opacity": 0.75 }, "imaginary part ↑"));
     $("spectrum-picture").replaceChildren(picture);
   }
 
@@ -751,10 +764,8 @@
   const first = D.tracks.findIndex((one) => one.name === "c" && one.kind === "state");
   // where all has been read
   now.step = Infinity;
+  drawLines();
   chooseTrack(Math.max(first, 0));
-  drawFlow();
-  drawSaturation();
-  drawSpectrum();
   document.documentElement.dataset.ready = "yes";
   // when the first picture is on the screen
   requestAnimationFrame(() => setTimeout(() => performance.mark("painted")));
