@@ -11,11 +11,15 @@ import typer
 
 import ostinato
 from ostinato.cli.app import app
+from ostinato.data.music import Piece
 from ostinato.doctor import Severity, doctor
+from ostinato.tasks.captioner.task import Captioner
 from ostinato.tasks.classifier.task import Classifier
+from ostinato.tasks.composer.task import Composer
 from ostinato.tasks.forecaster.task import Forecaster
 from ostinato.tasks.language_model.task import LanguageModel
 from ostinato.tasks.tagger.task import Tagger
+from ostinato.tasks.translator.task import Translator
 
 QUICK = {"progress": False, "baselines": False, "warmup_steps": 0}
 WORDS = [
@@ -89,11 +93,74 @@ def fit_series(source=None, **settings):
     return Forecaster.fit(source, **{**QUICK, **tiny, **sizes, **settings})
 
 
+ENGLISH = ["one", "two", "three", "four", "five", "six", "seven"]
+GERMAN = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben"]
+
+
+def pairs(count, seed=0):
+    """Numbers in two languages, 4 to 7 in a line."""
+    draw = random.Random(seed)
+    lines = [[draw.randrange(7) for _ in range(draw.randint(4, 7))] for _ in range(count)]
+    return [tuple(" ".join(side[n] for n in line) for side in (ENGLISH, GERMAN)) for line in lines]
+
+
+def captions(count, seed=0):
+    """Two numbers in words, for where two entries of a vector stand out."""
+    draws = np.random.default_rng(seed)
+    rows = []
+    for first, second in draws.integers(0, 4, (count, 2)):
+        vector = draws.normal(0, 0.05, 8)
+        vector[[first, 4 + second]] += 1
+        rows.append((vector.astype(np.float32), f"{ENGLISH[first]} {GERMAN[second]}"))
+    return rows
+
+
+def music(count, seed=0):
+    """A scale of four chords, again and again, with some notes left out."""
+    draws = np.random.default_rng(seed)
+    chords = ((60, 64, 67), (62, 65, 69), (64, 67, 71), (65, 69, 72))
+    pieces = []
+    for _ in range(count):
+        first, length = int(draws.integers(4)), int(draws.integers(12, 24))
+        steps = [
+            [n for n in chords[(first + t) % 4] if draws.random() < 0.9] for t in range(length)
+        ]
+        pieces.append(Piece(tuple(map(tuple, steps))))
+    return pieces
+
+
+LEARNED = {"lr": 0.02, "ema": None}
+
+
+def fit_pairs(source=None, **settings):
+    tiny = {"hidden_size": 32, "embedding_size": 24, "num_layers": 1, "tokens": "words"}
+    sizes = {"batch_size": 24, "epochs": 14, "held_out": 0.0, "validation": 0.1}
+    tiny |= {"embedding_dropout": 0.0, "output_dropout": 0.0, "label_smoothing": 0.0}
+    source = pairs(240) if source is None else source
+    return Translator.fit(source, **{**QUICK, **tiny, **sizes, **LEARNED, **settings})
+
+
+def fit_captions(source=None, **settings):
+    tiny = {"hidden_size": 16, "batch_size": 20, "epochs": 15, "output_dropout": 0.0}
+    source = captions(200) if source is None else source
+    return Captioner.fit(source, **{**QUICK, **tiny, **LEARNED, **settings})
+
+
+def fit_music(source=None, **settings):
+    tiny = {"hidden_size": 24, "batch_size": 8, "epochs": 40, "recurrent_dropout": 0.0}
+    tiny |= {"input_dropout": 0.0, "output_dropout": 0.0}
+    source = music(60) if source is None else source
+    return Composer.fit(source, **{**QUICK, **tiny, **LEARNED, **settings})
+
+
 MAKERS = {
     "language_model": (fit_text, lambda: text(500)),
     "tagger": (fit_tags, lambda: sentences(80)),
     "classifier": (fit_labels, lambda: tracks(100)),
     "forecaster": (fit_series, series),
+    "translator": (fit_pairs, lambda: pairs(240)),
+    "captioner": (fit_captions, lambda: captions(200)),
+    "composer": (fit_music, lambda: music(60)),
 }
 
 
@@ -197,5 +264,11 @@ def make():
         "fit_tags": fit_tags,
         "fit_labels": fit_labels,
         "fit_series": fit_series,
+        "pairs": pairs,
+        "captions": captions,
+        "music": music,
+        "fit_pairs": fit_pairs,
+        "fit_captions": fit_captions,
+        "fit_music": fit_music,
         "words": WORDS,
     }

@@ -81,6 +81,11 @@ class Patient:
         if not self.is_sound:
             raise NotThere("the weights are no numbers")
 
+    @property
+    def device(self) -> torch.device:
+        """Where the module is."""
+        return next(self.module.parameters()).device
+
     @cached_property
     def is_sound(self) -> bool:
         """Whether all weights are finite."""

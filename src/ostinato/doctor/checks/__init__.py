@@ -8,9 +8,12 @@ from ostinato.doctor.checks import (
     gradients,
     guesses,
     leaks,
+    music,
+    texts,
     training,
     units,
     weights,
+    writing,
 )
 from ostinato.doctor.checks.registry import CHECKS, Check
 
@@ -24,7 +27,10 @@ __all__ = [
     "gradients",
     "guesses",
     "leaks",
+    "music",
+    "texts",
     "training",
     "units",
     "weights",
+    "writing",
 ]

@@ -11,15 +11,15 @@ from torch import Tensor
 from ostinato.doctor.checks.registry import check
 from ostinato.doctor.findings import Finding, NotThere, Remedy, Severity
 from ostinato.doctor.patient import Patient
+from ostinato.tasks.registry import TASKS
 
 __all__ = ["batch_axis", "carried_state", "padding"]
 
-_LOOKED_INTO = ("language_model", "tagger", "classifier", "forecaster")
 # changes above this share of the outputs' own scale are no rounding
 _ROUNDING = 1e-4
 
 
-@check("padding that is heard", None, "tagger", "classifier")
+@check("padding that is heard", None, "tagger", "classifier", "translator", "composer")
 def padding(patient: Patient) -> Finding | None:
     """Outputs or losses that change with what stands behind the end of a row."""
     patient.need_sound()
@@ -39,7 +39,7 @@ def padding(patient: Patient) -> Finding | None:
     )
 
 
-@check("rows of a batch that influence each other", None, *_LOOKED_INTO)
+@check("rows of a batch that influence each other", None, *TASKS)
 def batch_axis(patient: Patient) -> Finding | None:
     """A swapped batch axis, or a layer that mixes rows: one row's input changes others' outputs."""
     patient.need_sound()

@@ -17,7 +17,7 @@ from ostinato.doctor.patient import Patient
 
 __all__ = ["constant", "documents", "duplicates", "lengths", "unknown"]
 
-_READS_TOKENS = ("language_model", "tagger", "classifier")
+_READS_TOKENS = ("language_model", "tagger", "classifier", "translator")
 _MANY_UNKNOWN, _MOST_UNKNOWN = 0.1, 0.3
 # rows that are compared, at most
 _ROWS = 200_000
@@ -68,7 +68,7 @@ def unknown(patient: Patient) -> Finding | None:
     )
 
 
-@check("rows that are in the training part and beyond it", *_READS_TOKENS)
+@check("rows that are in the training part and beyond it", *_READS_TOKENS, "captioner", "composer")
 def duplicates(patient: Patient) -> Finding | None:
     """Rows, or passages of a text, that were trained on and are scored."""
     ward: Any = patient

@@ -9,21 +9,21 @@ from ostinato.doctor.hands.base import Hands
 
 __all__ = ["Hands", "hands_of"]
 
-# task -> what handles its batches; the others are handled by `Hands` itself
+# task -> what handles its batches
 _HANDS = {
     "language_model": "language:LanguageHands",
     "tagger": "tags:TagHands",
     "classifier": "labels:LabelHands",
     "forecaster": "series:SeriesHands",
+    "translator": "pairs:PairHands",
+    "captioner": "captions:CaptionHands",
+    "composer": "music:MusicHands",
 }
 
 
 def hands_of(model: Any) -> Hands:
     """What handles the batches of a model's task."""
-    place = _HANDS.get(model.SETTINGS.TASK)
-    if place is None:
-        return Hands(model)
-    module, _, name = place.partition(":")
+    module, _, name = _HANDS[model.SETTINGS.TASK].partition(":")
     found = getattr(importlib.import_module(f"ostinato.doctor.hands.{module}"), name)
     made: Hands = found(model)
     return made

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ostinato.doctor.findings import NotAsked
 
-__all__ = ["Clue", "Hands"]
+__all__ = ["Clue", "Hands", "Written", "drawn_nats"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,23 @@ class Clue:
     settings: Mapping[str, Any] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
     severe: bool = True
+
+
+@dataclass(frozen=True)
+class Written:
+    """A text that was written for an input.
+
+    Attributes:
+        source: the input's own tokens, where it is a text.
+        right: the tokens that were to be written, without the end.
+        given: those that were, always the most probable next.
+        ended: the end was written before the longest length was reached.
+    """
+
+    source: tuple[str, ...] | None
+    right: tuple[str, ...]
+    given: tuple[str, ...]
+    ended: bool
 
 
 class Hands:
@@ -95,6 +113,35 @@ class Hands:
         """Right and given answers as numbers of labels, [N] each, and the names of the labels."""
         raise NotAsked("it gives no labels")
 
+    def others(self, batch: Any) -> Any:
+        """The batch with the inputs of other rows, each row's answer as it was."""
+        raise NotAsked("it has no input that stands apart from its answer")
+
+    def written(self, batches: Sequence[Any]) -> Sequence[Written]:
+        """What it writes for some inputs."""
+        raise NotAsked("it writes no texts")
+
+    def guessed(self, batch: Any) -> tuple[int, int]:
+        """How many tokens of its texts are the most probable, the true ones read, of how many."""
+        raise NotAsked("it writes no texts")
+
+    def own(self, batches: Sequence[Any], draws: torch.Generator) -> tuple[float, int]:
+        """-ln p of steps that it draws, its own read before each, summed, and how many."""
+        raise NotAsked("it does not go on by itself")
+
     def clue(self, batches: Sequence[Any]) -> Clue | None:
         """A part of the input that tells the answer."""
         raise NotAsked("its inputs are not searched for the answer")
+
+
+def drawn_nats(scores: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A token for each row of scores [B, V], drawn by them, and -ln p of each, [B].
+
+    Example:
+        >>> tokens, nats = drawn_nats(torch.tensor([[0.0, 50.0]]), torch.Generator())
+        >>> tokens.tolist(), round(float(nats), 3)
+        ([1], 0.0)
+    """
+    log = torch.log_softmax(scores.double(), dim=-1)
+    tokens = torch.multinomial(log.exp(), 1, generator=draws)
+    return tokens.squeeze(1), -log.gather(1, tokens).squeeze(1)

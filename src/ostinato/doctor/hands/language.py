@@ -13,10 +13,13 @@ from torch import Tensor, nn
 from ostinato.data.streams import IGNORED, Chunk
 from ostinato.data.text import read_documents
 from ostinato.doctor.findings import NotAsked, NotThere
-from ostinato.doctor.hands.base import Clue, Hands
+from ostinato.doctor.hands.base import Clue, Hands, drawn_nats
 from ostinato.training import sequence_loss
 
 __all__ = ["LanguageHands"]
+
+# tokens that are written after each row of a batch
+_STEPS = 100
 
 
 class LanguageHands(Hands):
@@ -35,6 +38,19 @@ class LanguageHands(Hands):
     def stack(self) -> nn.Module:
         found: nn.Module = self.model.network.stack
         return found
+
+    def own(self, batches: Sequence[Chunk], draws: torch.Generator) -> tuple[float, int]:
+        network = self.model.network
+        total, count = 0.0, 0
+        for batch in batches:
+            scores, state = network(batch.inputs, None, reset=batch.reset)
+            now = scores[-1]
+            for _ in range(_STEPS):
+                tokens, nats = drawn_nats(now, draws)
+                total, count = total + float(nats.sum()), count + nats.numel()
+                scores, state = network(tokens[None], state)
+                now = scores[0]
+        return total, count
 
     def unknown(self, batch: Chunk) -> tuple[int, int]:
         number = self.model.tokenizer.unknown
