@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 
 from ostinato.tasks.stack import Build
@@ -89,6 +90,25 @@ class Prepared:
     digest: str
     validation: Iterable[Any] | None = None
     measure: Callable[[], Mapping[str, Any]] = field(default=dict)
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What a run records of its data: "sha256", and how long rows are that it trains on.
+
+        "lengths" are there where rows differ in them: how many rows, the shortest, the median and
+        the longest, in steps.
+        """
+        found: dict[str, Any] = {"sha256": self.digest}
+        lengths = getattr(self.train, "lengths", None)
+        if lengths is not None and len(lengths):
+            steps = np.asarray(lengths).astype(np.int64)
+            found["lengths"] = {
+                "rows": len(steps),
+                "shortest": int(steps.min()),
+                "median": float(np.median(steps)),
+                "longest": int(steps.max()),
+            }
+        return found
 
 
 def digest_of(parts: Iterable[bytes]) -> str:

@@ -250,7 +250,7 @@ def _train(plan: Plan, prepared: Prepared, progress: bool) -> Any:
     plan.check_data(prepared.digest)
     if training.patience is not None and prepared.validation is None:
         raise ValueError("fit: patience needs a validation part. Give validation, e.g. 0.05.")
-    model.figures = {"data": {"sha256": prepared.digest}}
+    model.figures = {"data": prepared.recorded}
     if plan.out is not None and not plan.resume and is_main():
         _forget_checkpoint(plan.out)
         model.save(plan.out)

@@ -246,6 +246,11 @@ class Transposed:
         share._rank, share._world = rank, world_size
         return share
 
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Steps of each roll, [N]."""
+        return np.array([len(roll) for roll in self.rolls], dtype=np.int64)
+
     def __len__(self) -> int:
         return len(self.epoch(0))
 
