@@ -140,6 +140,20 @@ def test_rows_far_longer_than_those_trained_on_are_found(task, healthy, make, il
         long = [(np.concatenate([x] * 8), label) for x, label in data]
     found = ill("lengths", "warning", model, long, train=data)
     assert found.figures["longest"] > 2 * found.figures["longest_trained"]
+    # the record of the run tells as much without them
+    assert ill("lengths", "warning", model, long).figures == found.figures
+    del model.figures["data"]["lengths"]
+    assert ill("lengths", "warning", model, long, train=data).figures == found.figures
+    assert "--train" in doctor(model, long, only=["lengths"]).skipped["lengths"]
+
+
+def test_pieces_far_longer_than_the_parts_that_were_trained_on_are_found(make, ill, well):
+    pieces = make["music"](40)
+    well("lengths", make["fit_music"](pieces, max_steps=2), pieces)
+    found = ill(
+        "lengths", "warning", make["fit_music"](pieces, chunk_length=5, max_steps=2), pieces
+    )
+    assert found.figures["longest_trained"] == 5
 
 
 def test_columns_that_never_change_are_found(make, ill, well):

@@ -192,6 +192,21 @@ class TaskPatient(Patient):
             raise NotThere(_OTHERS if self._recorded is not None else _UNRECORDED)
         return self.data.validation if self.same_data else self.data.train
 
+    @property
+    def longest_trained(self) -> int | None:
+        """Steps of the longest row that it was trained on, by its record; None: it does not say."""
+        found = self.figures.get("data", {}).get("lengths")
+        return None if found is None else int(found["longest"])
+
+    @property
+    def strange(self) -> list[Any]:
+        """Batches of what it was not trained on, which other data are as a whole."""
+        if self.trained_on is None and self._recorded and self.longest_trained is not None:
+            return [part for part in (self.data.train, self.data.validation) if part is not None]
+        if self.unseen is None:
+            raise NotThere("there are no data beside the training part")
+        return [self.unseen]
+
     # what it does
 
     def _loss(self, batch: Any) -> Tensor:

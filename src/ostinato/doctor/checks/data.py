@@ -95,14 +95,21 @@ def duplicates(patient: Patient) -> Finding | None:
     )
 
 
-@check("rows far longer than those trained on", "tagger", "classifier", "captioner", "translator")
+@check(
+    "rows far longer than those trained on",
+    "tagger",
+    "classifier",
+    "captioner",
+    "translator",
+    "composer",
+)
 def lengths(patient: Patient) -> Finding | None:
-    """Rows longer than any that the network has learned to walk."""
+    """Rows longer than any that the network has learned to walk, by the record of its run."""
     ward: Any = patient
-    if ward.unseen is None:
-        raise NotThere("there are no data beside the training part")
-    trained, new = (_lengths(part) for part in (ward.trained_on.train, ward.unseen))
-    longest = int(trained.max())
+    new = np.concatenate([_lengths(part) for part in ward.strange])
+    longest = ward.longest_trained
+    if longest is None:
+        longest = int(_lengths(ward.trained_on.train).max())
     share = float((new > _LONGER * longest).mean())
     if share <= _SHARE_LONGER:
         return None
