@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ostinato.cli import run
+from ostinato.cli import main, run
 from ostinato.config import read_config
 
 TINY = [
@@ -380,3 +380,20 @@ def test_ctrl_c_saves_and_says_how_to_go_on(text, tmp_path):
     assert "stopped early" in said
     assert f"Next: ostinato fit text {text} --out {out} --resume" in beside
     assert run(["generate", str(out), "--length", "3"]) == 0
+
+
+def test_a_cell_of_ones_own_is_found_in_the_folder_one_is_in(tmp_path, monkeypatch, capsys):
+    (tmp_path / "cells_of_mine.py").write_text("from ostinato.cells import GRU as Mine\n")
+    (tmp_path / "json.py").write_text("raise ImportError('this is not the json you look for')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    text = "the cat sat.\n" * 50
+    (tmp_path / "text.txt").write_text(text)
+    arguments = ["fit", "text", "text.txt", "--out", "run", *TINY, "--cell", "cells_of_mine:Mine"]
+    monkeypatch.setattr(sys, "argv", ["ostinato", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert sys.path[-1] == str(tmp_path)
+    assert "Saved in run" in capsys.readouterr().out
+    del sys.modules["cells_of_mine"]

@@ -4,9 +4,10 @@ r"""Taggers without a network: one that chains tags, and one that looks at the w
 
     best tags = argmax  p(t[1]) prod p(t[i] | t[i-1]) p(w[i] | t[i])
 
-counted in the training part, with a little added to each count; a word that was never seen is read
-as one of its kind that was seen once. `WordsAround` is a logistic regression on the words, endings
-and looks of a word and of those near it: as much as can be had without a memory.
+counted in the training part, with a little added to the counts of tags and of the kinds of words; a
+word that was never seen is read as one of its kind that was seen once. `WordsAround` is a logistic
+regression on the words, endings and looks of a word and of those near it: as much as can be had
+without a memory.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class HiddenMarkovTags:
         words: how many different words there may be.
         tags: K, how many different tags there are.
         kinds: what sort of word each one is, [words].
-        prior: added to each count.
+        prior: added to each count of a tag (at the beginning, after another) and of a kind of word.
 
     Raises:
         ValueError: there is no word.

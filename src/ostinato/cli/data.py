@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import filecmp
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +15,16 @@ from ostinato.cli.options import AsJson
 from ostinato.cli.output import say, say_json, say_next, say_table
 
 __all__ = ["app"]
+
+# data set -> the command that fits a model to its files, in their order
+_FITS = {
+    "tinyshakespeare": "text {0} --out bard",
+    "ewt": "tags {0} --validation {1} --test {2} --out tagger",
+    "multi30k": "pairs {0} {1} --validation {2} --validation {3} --test {4} --test {5} "
+    "--config multi30k --out en-de",
+    "ett": "series {0} --target OT --horizon 24 --config hourly --out ett",
+    "jsb-chorales": "music {0} --out bach",
+}
 
 app = typer.Typer(help="Known public data sets, each file with a checksum.", no_args_is_help=True)
 
@@ -62,6 +74,9 @@ def get_sets(
             help="Folder for downloads; the user's cache if not given.", show_default=False
         ),
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to copy the files into.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fetch data sets, unless they are here, and print where their files are.
@@ -76,6 +91,8 @@ def get_sets(
             found[name] = catalog.get(
                 name, server=mirror or catalog.SERVER, cache=cache, progress=bar
             )
+        if out is not None:
+            found[name] = _copied(found[name], out)
     following = _following(found)
     if as_json:
         paths = {name: [str(path) for path in files] for name, files in found.items()}
@@ -98,10 +115,25 @@ def _is_here(name: str) -> bool:
 
 
 def _following(found: dict[str, list[Path]]) -> str:
-    texts = found.get("tinyshakespeare") or found.get("multi30k")
-    if not texts:
+    """The command that fits a model to the last set for which there is one."""
+    known = [name for name in found if name in _FITS]
+    if not known:
         return "ostinato data list"
-    return f"ostinato fit text {shlex.quote(str(texts[0]))} --out RUN"
+    files = [shlex.quote(str(path)) for path in found[known[-1]]]
+    return f"ostinato fit {_FITS[known[-1]].format(*files)}"
+
+
+def _copied(files: list[Path], folder: Path) -> list[Path]:
+    """The same files in a folder of the user's, by their own names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    copies = [folder / path.name for path in files]
+    for path, copy in zip(files, copies, strict=True):
+        if copy.exists() and not filecmp.cmp(path, copy, shallow=False):
+            raise ValueError(
+                f"--out: {copy} is another file of that name. Move it away, or name another folder."
+            )
+        shutil.copyfile(path, copy)
+    return copies
 
 
 class _Bar:

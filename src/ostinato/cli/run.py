@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import traceback
@@ -19,7 +20,11 @@ _USERS_OWN = ("DivergedError", "MisconfigurationException", "OutOfMemoryError", 
 
 
 def main() -> None:
-    """The `ostinato` command."""
+    """The `ostinato` command; cells of one's own are found in the folder it is called from."""
+    here = os.getcwd()
+    if here not in sys.path:
+        # behind all others, so that no file there takes the place of an installed package
+        sys.path.append(here)
     sys.exit(run(sys.argv[1:]))
 
 
