@@ -184,6 +184,14 @@ def test_blocks_stay_within_a_stretch():
     assert draw_again(losses, block=3, resamples=200).drawn.std() > 0.1
 
 
+def test_short_stretches_are_not_drawn_as_the_same_again_and_again():
+    # each of 40 series is as hard at all of its 6 places
+    hard = np.repeat(np.random.default_rng(0).normal(size=40), 6)
+    draws = draw_again(hard, least=6, lengths=[6] * 40, resamples=2000)
+    # as of 40 numbers, if not better known
+    assert draws.drawn.std() == pytest.approx(hard.std() / np.sqrt(40), rel=0.2)
+
+
 def test_a_share_is_of_the_larger():
     draws = draw_again(np.array([[1.0, 2, 3], [2.0, 4, 6], [0.0, 0, 0]]), block=1)
     for pair, known in (

@@ -82,13 +82,13 @@ def history(used, ordered, steps=(0, 1, 2, 5, 10), longest=None):
         ),
         (
             history(1, 0),
-            "Needs memory: yes, about 1 word, whose order does not matter; from there to 10, "
-            "nothing is missed.",
+            "Needs memory: yes, about 1 word, whose order does not matter; up to 10 were "
+            "tried, with no fall that counts.",
         ),
         (
             history(5, 5),
-            "Needs memory: yes, about 5 words, in their order; from there to 10, nothing is "
-            "missed.",
+            "Needs memory: yes, about 5 words, in their order; up to 10 were tried, with no fall "
+            "that counts.",
         ),
         (
             history(10, 2),

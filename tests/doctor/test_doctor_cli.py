@@ -53,11 +53,11 @@ def test_other_data_are_compared_with_what_was_trained_on(files, make, tmp_path,
     other = tmp_path / "other.tsv"
     rows = make["sentences"](30, seed=9)
     other.write_text("\n".join("".join(f"{w}\t{t}\n" for w, t in row) for row in rows))
-    only = ["--only", "lengths", "--json"]
+    only = ["--only", "duplicates", "--json"]
     assert command(["doctor", str(folder), str(other), *only]) == 0
-    assert "--train" in json.loads(capsys.readouterr().out)["skipped"]["lengths"]
+    assert "--train" in json.loads(capsys.readouterr().out)["skipped"]["duplicates"]
     assert command(["doctor", str(folder), str(other), "--train", str(path), *only]) == 0
-    assert json.loads(capsys.readouterr().out)["healthy"] == ["lengths"]
+    assert json.loads(capsys.readouterr().out)["healthy"] == ["duplicates"]
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,8 @@ def draw_again(
         least: where `block` is not given, blocks are no shorter, unless they were more than half of
             the units: for units of which neighbours are known to overlap.
         lengths: units of each stretch, where there are several that do not go on one from the
-            other; blocks stay within a stretch.
+            other; blocks stay within a stretch, unless one is shorter than two blocks: then all are
+            drawn from as one row.
         resamples: R, how many draws.
         level: probability of the intervals.
         seed: of the draws.
@@ -160,6 +161,9 @@ def draw_again(
         block = _common_block(told, weighed, stretches, least)
     if block < 1:
         raise ValueError(f"draw_again: block must be at least 1, got {block}.")
+    if min((n for n in stretches if n), default=0) < 2 * block:
+        # of a stretch that is one block, each draw would be the same
+        stretches = [count]
     both = np.concatenate([told, weighed[None]])
     rng = np.random.default_rng(seed)
     sums = np.zeros((resamples, len(both)))
@@ -254,10 +258,9 @@ def _common_block(losses: Floats, weights: Floats, lengths: Sequence[int], least
     # what a unit is above its share of the whole: what the error of a ratio comes from
     rows = rows - rows.sum(axis=1, keepdims=True) / weights.sum() * weights
     edges = np.cumsum([0, *lengths])
-    found = [block_length(row[start:stop]) for row in rows for start, stop in pairwise(edges)]
-    longest = max(found)
+    longest = max(block_length(row[first:end]) for row in rows for first, end in pairwise(edges))
     wanted = max(2 * longest if longest > 1 else 1, least)
-    return max(min(wanted, losses.shape[1] // 2), 1)
+    return max(min(wanted, int(edges[-1]) // 2), 1)
 
 
 def _drawn(units: Floats, block: int, resamples: int, rng: np.random.Generator) -> Floats:

@@ -117,7 +117,7 @@ def _tried(history: History) -> str:
     if used is None:
         return "; no more were tried"
     beyond = max(used, history.steps_in_order or 0)
-    return f"; from there to {most:,}, nothing is missed" if beyond < most else ""
+    return f"; up to {most:,} were tried, with no fall that counts" if beyond < most else ""
 
 
 def _named(rival: Rival) -> str:

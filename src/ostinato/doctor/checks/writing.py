@@ -191,12 +191,13 @@ def _alike(batches: Sequence[Any]) -> float | None:
     """The correlation of the lengths of both sides, where both are texts; None: too few tell."""
     if not hasattr(batches[0], "source_lengths"):
         return None
-    pairs = np.concatenate(
-        [np.stack([one.source_lengths.cpu(), one.lengths.cpu()]) for one in batches], axis=1
-    ).astype(np.float64)
-    if pairs.shape[1] < _FEWEST_LINES or (pairs.std(axis=1) == 0).any():
+    left, right = (
+        torch.cat([getattr(one, side).cpu() for one in batches]).double()
+        for side in ("source_lengths", "lengths")
+    )
+    if len(left) < _FEWEST_LINES or not float(left.std()) * float(right.std()):
         return None
-    return float(np.corrcoef(pairs)[0, 1])
+    return float(torch.corrcoef(torch.stack([left, right]))[0, 1])
 
 
 def _attend(patient: Patient) -> Remedy:
