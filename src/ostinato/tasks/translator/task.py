@@ -17,6 +17,7 @@ from ostinato.data.pairs import PairSource, read_pairs
 from ostinato.tasks.beam import BeamSettings, Hypothesis, beam_search
 from ostinato.tasks.stack import Build
 from ostinato.tasks.task import Plan, Prepared, Task, evaluating
+from ostinato.tasks.tracing import Question
 from ostinato.tasks.translator.fitting import PairBatch, batch_of, pair_batches, prepare
 from ostinato.tasks.translator.network import TranslatorNetwork
 from ostinato.tasks.translator.sampling import true_share
@@ -300,6 +301,11 @@ class Translator(Task):
                 loss, tokens = self._nats(_on(batch, self.device))
                 nats, count = nats + float(loss), count + tokens
         return replace(score, nats_per_token=nats / count)
+
+    def question(self, source: Any) -> Question:
+        from ostinato.tasks.translator.tracing import question
+
+        return question(self, source)
 
     # files
 
