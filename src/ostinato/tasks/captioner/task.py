@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -21,13 +20,12 @@ from ostinato.tasks.beam import BeamSettings, beam_search
 from ostinato.tasks.captioner.data import CaptionCoder, layout_of
 from ostinato.tasks.captioner.network import CaptionBatch, CaptionerNetwork
 from ostinato.tasks.captioner.settings import CaptionerSettings
+from ostinato.tasks.coded import CodedTask
 from ostinato.tasks.stack import Build
-from ostinato.tasks.task import Plan, Prepared, Task, evaluating
+from ostinato.tasks.task import Plan, Prepared, evaluating
 from ostinato.training.hessian_free import CrossEntropy, Objective
 
 __all__ = ["CaptionScore", "Captioner"]
-
-VOCABULARY = "vocabulary.json"
 
 # batches that are looked at together
 _WINDOW = 16
@@ -57,7 +55,7 @@ class CaptionScore:
         return asdict(self)
 
 
-class Captioner(Task):
+class Captioner(CodedTask):
     """Writes a text for a vector: what an image shows, from its numbers.
 
     `fit` takes tables whose columns hold vectors and texts, NPZ files, or pairs of vector and text;
@@ -82,7 +80,9 @@ class Captioner(Task):
     """
 
     SETTINGS: ClassVar = CaptionerSettings
+    CODER: ClassVar = CaptionCoder
     settings: CaptionerSettings
+    coder: CaptionCoder
 
     def __init__(
         self,
@@ -240,17 +240,6 @@ class Captioner(Task):
                 forbidden=() if unknown is None else (unknown,),
             )
         return [self.coder.decode(hypotheses[0].tokens) for hypotheses in found]
-
-    # files
-
-    def texts(self) -> dict[str, str]:
-        return {VOCABULARY: json.dumps(self.coder.to_dict(), ensure_ascii=False, indent=1)}
-
-    @classmethod
-    def restore(
-        cls, settings: CaptionerSettings, texts: Mapping[str, str], cell: Build | None = None
-    ) -> Captioner:
-        return cls(CaptionCoder.from_dict(json.loads(texts[VOCABULARY])), settings, cell=cell)
 
 
 def _as_vectors(source: Any, width: int) -> tuple[list[Vector], bool]:

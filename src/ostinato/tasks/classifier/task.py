@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -21,9 +20,10 @@ from ostinato.tasks.classifier.fitting import layout_of
 from ostinato.tasks.classifier.network import ClassifierNetwork, LabelBatch
 from ostinato.tasks.classifier.score import LabelScore
 from ostinato.tasks.classifier.settings import ClassifierSettings
+from ostinato.tasks.coded import CodedTask
 from ostinato.tasks.stack import Build
 from ostinato.tasks.stream_learner import StreamLearner
-from ostinato.tasks.task import Config, Plan, Prepared, Task, evaluating
+from ostinato.tasks.task import Config, Plan, Prepared, evaluating
 from ostinato.tasks.tracing import Question
 from ostinato.training.hessian_free import Objective
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from ostinato.tasks.classifier.folds import Folds
 
 __all__ = ["Classifier"]
-
-VOCABULARY = "vocabulary.json"
 
 # one label, or all labels of a row that may have several
 Given: TypeAlias = "str | tuple[str, ...]"
@@ -42,7 +40,7 @@ Probabilities: TypeAlias = NDArray[np.float32]
 _WINDOW = 64
 
 
-class Classifier(Task):
+class Classifier(CodedTask):
     """Gives a row a label, or several: a text, or a sequence of numbers.
 
     `fit` takes tables (CSV, TSV, JSON lines, Parquet, data frames) with a column of texts and one
@@ -70,7 +68,9 @@ class Classifier(Task):
     """
 
     SETTINGS: ClassVar = ClassifierSettings
+    CODER: ClassVar = LabelCoder
     settings: ClassifierSettings
+    coder: LabelCoder
 
     def __init__(
         self,
@@ -302,17 +302,6 @@ class Classifier(Task):
         from ostinato.tasks.classifier.tracing import question
 
         return question(self, source)
-
-    # files
-
-    def texts(self) -> dict[str, str]:
-        return {VOCABULARY: json.dumps(self.coder.to_dict(), ensure_ascii=False, indent=1)}
-
-    @classmethod
-    def restore(
-        cls, settings: ClassifierSettings, texts: Mapping[str, str], cell: Build | None = None
-    ) -> Classifier:
-        return cls(LabelCoder.from_dict(json.loads(texts[VOCABULARY])), settings, cell=cell)
 
 
 def _labels_of(batch: LabelBatch, several: bool) -> list[list[int]]:

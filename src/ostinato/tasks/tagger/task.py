@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, TypeAlias
@@ -16,19 +15,18 @@ from ostinato.data.batches import LengthBatches
 from ostinato.data.streams import IGNORED
 from ostinato.data.tags import Sentence, TagError, TagSource, read_sentences
 from ostinato.data.words import cut_words
+from ostinato.tasks.coded import CodedTask
 from ostinato.tasks.stack import Build
 from ostinato.tasks.stream_learner import StreamLearner
 from ostinato.tasks.tagger.data import Coder
 from ostinato.tasks.tagger.network import TagBatch, TaggerNetwork
 from ostinato.tasks.tagger.score import TagScore
 from ostinato.tasks.tagger.settings import TaggerSettings
-from ostinato.tasks.task import Plan, Prepared, Task, evaluating
+from ostinato.tasks.task import Plan, Prepared, evaluating
 from ostinato.tasks.tracing import Question
 from ostinato.training.hessian_free import Objective
 
 __all__ = ["Tagger"]
-
-VOCABULARY = "vocabulary.json"
 
 Tagged: TypeAlias = list[tuple[str, str]]
 
@@ -36,7 +34,7 @@ Tagged: TypeAlias = list[tuple[str, str]]
 _WINDOW = 64
 
 
-class Tagger(Task):
+class Tagger(CodedTask):
     r"""Gives each word of a sentence a tag: a part of speech, or where a name begins and ends.
 
     `fit` takes CoNLL-U, two columns (word, tab, tag; an empty line between sentences), or rows of
@@ -65,7 +63,9 @@ class Tagger(Task):
     """
 
     SETTINGS: ClassVar = TaggerSettings
+    CODER: ClassVar = Coder
     settings: TaggerSettings
+    coder: Coder
 
     def __init__(
         self,
@@ -246,14 +246,3 @@ class Tagger(Task):
         from ostinato.tasks.tagger.tracing import question
 
         return question(self, source)
-
-    # files
-
-    def texts(self) -> dict[str, str]:
-        return {VOCABULARY: json.dumps(self.coder.to_dict(), ensure_ascii=False, indent=1)}
-
-    @classmethod
-    def restore(
-        cls, settings: TaggerSettings, texts: Mapping[str, str], cell: Build | None = None
-    ) -> Tagger:
-        return cls(Coder.from_dict(json.loads(texts[VOCABULARY])), settings, cell=cell)
