@@ -9,7 +9,7 @@ from ostinato.doctor.hands.base import Hands
 
 __all__ = ["Hands", "hands_of"]
 
-# task -> what handles its batches
+# task -> what handles its batches; a task of one's own is handled by `Hands` itself
 _HANDS = {
     "language_model": "language:LanguageHands",
     "tagger": "tags:TagHands",
@@ -23,7 +23,10 @@ _HANDS = {
 
 def hands_of(model: Any) -> Hands:
     """What handles the batches of a model's task."""
-    module, _, name = _HANDS[model.SETTINGS.TASK].partition(":")
+    place = _HANDS.get(model.SETTINGS.TASK)
+    if place is None:
+        return Hands(model)
+    module, _, name = place.partition(":")
     found = getattr(importlib.import_module(f"ostinato.doctor.hands.{module}"), name)
     made: Hands = found(model)
     return made
