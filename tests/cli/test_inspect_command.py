@@ -119,4 +119,4 @@ def test_table_that_is_missing_is_told(tmp_path, capsys):
     assert "no file none.csv" in capsys.readouterr().err
     out = ["--out", str(tmp_path / "page.html")]
     assert run(["inspect", str(tmp_path / "run"), str(tmp_path / "y.csv"), *out]) == 0
-    assert "y at 60" in capsys.readouterr().out
+    assert "the forecast is off by y" in capsys.readouterr().out

@@ -15,7 +15,7 @@ from ostinato.engine import Call, Walk, run
 if TYPE_CHECKING:
     from ostinato.layers.sequence import SequenceLayer
 
-__all__ = ["Listener", "listened", "listening", "runner"]
+__all__ = ["Listener", "listened", "listener", "listening", "runner"]
 
 # (layer, place of the cell in it, the call as engines get it) -> what the walk gave
 Listener: TypeAlias = "Callable[[SequenceLayer, int, Call], Walk]"
@@ -24,13 +24,18 @@ _listener: ContextVar[Listener | None] = ContextVar("ostinato_listener", default
 
 
 @contextmanager
-def listening(listener: Listener) -> Iterator[None]:
-    """Let `listener` make every walk of every layer within a `with` block, in this thread."""
-    token = _listener.set(listener)
+def listening(to: Listener) -> Iterator[None]:
+    """Let `to` make every walk of every layer within a `with` block, in this thread."""
+    token = _listener.set(to)
     try:
         yield
     finally:
         _listener.reset(token)
+
+
+def listener() -> Listener | None:
+    """Who listens now, in this thread: one who begins to listen within may hand on to them."""
+    return _listener.get()
 
 
 def listened() -> bool:
@@ -42,5 +47,5 @@ def runner(layer: SequenceLayer, place: int) -> Callable[[Call], Walk]:
     """What makes the walk of a layer's cell: the engine, or whoever listens."""
     if torch.compiler.is_compiling():
         return run
-    listener = _listener.get()
-    return run if listener is None else partial(listener, layer, place)
+    found = listener()
+    return run if found is None else partial(found, layer, place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ostinato.inspect.page.gather import KINDS, Wishes, add_spectrum, fill, width_of
@@ -37,9 +38,11 @@ def read(model: Any, source: Any, wishes: Wishes) -> Material:
 def _material(made: Reading, wishes: Wishes) -> Material:
     from ostinato.inspect.reading.base import spectra, traced
 
-    if made.foretells and len(made.axes[0].labels) < 2:
+    if made.truth == "next" and len(made.axes[0].labels) < 2:
         unit = made.axes[0].name.split()[0].removesuffix("s")
-        raise PageError(f"inspect: the input has 1 {unit}, which foretells nothing. Give at least two.")
+        raise PageError(
+            f"inspect: the input has 1 {unit}, which foretells nothing. Give at least two."
+        )
     material = Material("", made.task, made.question, list(made.axes), [])
     material.notes += _notes(made)
     found = traced(
@@ -48,6 +51,12 @@ def _material(made: Reading, wishes: Wishes) -> Material:
         only=wishes.names or (*KINDS, "attention"),
         layers=wishes.layers,
     )
+    chart = made.chart(found.output)
+    if chart is not None:
+        material.axes[0] = replace(material.axes[0], chart=chart)
+        material.whole.append(chart.words)
+    material.charts += made.outlook
+    material.truth = made.truth
     material.attention += made.attention(found.output)
     own = len(material.attention)
     fill(material, found)

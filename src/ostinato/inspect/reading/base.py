@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from ostinato.inspect.page.material import Answer, Attention, Axis
+from ostinato.inspect.page.material import Answer, Attention, Axis, Chart
 from ostinato.inspect.spectrum import Spectrum, spectrum
 from ostinato.inspect.trace import Trace, trace
 
@@ -23,6 +23,9 @@ __all__ = [
     "spectra",
     "traced",
 ]
+
+
+Truth = Literal["next", "written", "chosen"]
 
 
 class ReadingError(ValueError):
@@ -74,9 +77,13 @@ class Reading:
             could be differentiated.
         pieces: the input itself, cut into what each step of the first axis reads; () where it is
             no text.
-        foretells: the answer at a step is about the step that follows.
+        truth: what stands as the truth of an answer: "next", the step that came next; "written",
+            what was written at that step; "chosen", what the model chose there.
         whole: from what it said to what the model says to all of the input, as lines.
         attention: from what it said to where it looked.
+        chart: from what it said to the numbers that were read, drawn in place of a text; None: it
+            read none.
+        outlook: charts of what is said to come.
         walked_once: names of modules whose steps have spectra; None: all.
         first: name of the module whose layers come first.
         cut: what of the input was left out.
@@ -91,9 +98,11 @@ class Reading:
     answers: Callable[[Any], Sequence[Answer]] = lambda said: ()
     loss: Callable[[Any], Tensor] | None = None
     pieces: tuple[str, ...] = ()
-    foretells: bool = False
+    truth: Truth = "chosen"
     whole: Callable[[Any], list[str]] = lambda said: []
     attention: Callable[[Any], list[Attention]] = lambda said: []
+    chart: Callable[[Any], Chart | None] = lambda said: None
+    outlook: Sequence[Chart] = ()
     walked_once: tuple[str, ...] | None = None
     first: str | None = None
     cut: Cut | None = None
@@ -156,7 +165,7 @@ def ranked(
     shares: Tensor, top: int, label: Callable[[int], str], first: Sequence[int] | None = None
 ) -> list[tuple[tuple[str, float], ...]]:
     """`best_choices` of each row of [T, V]."""
-    chosen = first or [None] * len(shares)
+    chosen: Sequence[int | None] = first or [None] * len(shares)
     rows = shares.detach().float().cpu()
     return [best_choices(p, top, label, one) for p, one in zip(rows, chosen, strict=True)]
 

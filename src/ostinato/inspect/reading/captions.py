@@ -125,6 +125,7 @@ def captioner(model: Captioner, source: Any, limits: Limits) -> Reading:
         answers,
         # what it wrote last is taken for what is right
         lambda said: F.cross_entropy(said[-1], targets[-1:]),
+        truth="written",
         whole=whole,
         first="stack",
         notes=notes,

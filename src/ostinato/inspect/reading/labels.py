@@ -65,7 +65,7 @@ def classifier(model: Classifier, source: Any, limits: Limits) -> Reading:
         "Which label would the whole have, if it ended here?",
         network,
         lambda: network(batch),
-        (Axis("tokens read" if texts else "steps read", labels, joint),),
+        (Axis("tokens read" if texts else "steps read", labels, joint, ("members",)),),
         answers,
         lambda said: -network.probabilities(said)[0].max().log(),
         pieces,

@@ -58,7 +58,7 @@ def composer(model: Composer, source: Any, limits: Limits) -> Reading:
         (Axis("steps read", labels, " | ", ("stack",)),),
         answers,
         loss,
-        foretells=True,
+        truth="next",
         whole=whole,
         first="stack",
         cut=None if len(kept) == len(piece) else Cut(len(piece), len(kept), "steps"),
@@ -83,5 +83,5 @@ def _choices(chances: Any, top: int) -> tuple[tuple[str, float], ...]:
 
 @torch.no_grad()
 def _chances(model: Composer, h: Tensor) -> Any:
-    parts = [model.network.notes.chances(part).cpu().numpy() for part in h.split(_TOGETHER)]
+    parts = [model.network.notes.chances(part).cpu().numpy() for part in torch.split(h, _TOGETHER)]
     return np.concatenate(parts)

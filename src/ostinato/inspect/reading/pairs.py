@@ -128,6 +128,7 @@ def translator(model: Translator, source: str | Pair, limits: Limits) -> Reading
         answers,
         # what it wrote last is taken for what is right
         lambda said: F.cross_entropy(said[0][-1:], targets[-1:]),
+        truth="written",
         whole=whole,
         attention=attention,
         first="encoder",

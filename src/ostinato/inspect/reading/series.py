@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from ostinato.data.series import SeriesStore
-from ostinato.inspect.page.material import Axis
+from ostinato.inspect.page.material import Axis, Chart
+from ostinato.inspect.page.series import forecast_chart, window_chart
 from ostinato.inspect.reading.base import Limits, Reading, ReadingError
 from ostinato.tasks.forecaster.context import read_source
 from ostinato.tasks.forecaster.task import Forecaster
@@ -91,7 +91,9 @@ def forecaster(model: Forecaster, source: Any, limits: Limits) -> Reading:
         return network(batch)
 
     def loss(said: Tensor) -> Tensor:
-        assert batch.target is not None
+        if batch.target is None:
+            # of what is not known yet, the forecast itself
+            return network.output.middle(said).sum()
         return network.output.training_loss(said, batch.target)
 
     def spelled(first: int, stop: int) -> tuple[str, ...]:
@@ -101,41 +103,44 @@ def forecaster(model: Forecaster, source: Any, limits: Limits) -> Reading:
     axes = [Axis("rows of the past", spelled(-shape.history, rows - shape.history), " ", _READS)]
     if network.mode == "decoder":
         axes.append(Axis("steps to come", spelled(0, shape.horizon), " ", ("decoder",)))
-    whole, notes = _told(model, source, at) if not chosen else (_nothing, ())
+
+    def window(said: Any) -> Chart | None:
+        if not known:
+            return None
+        middle = network.output.middle(said)[:, 0].detach().float().cpu().numpy()
+        return window_chart(reader, at.number, at.origin, middle)
+
+    outlook, notes = _outlook(model, source, at) if not chosen else ((), ())
     return Reading(
         "forecaster",
         "What comes?",
         network,
         ask,
         tuple(axes),
-        loss=loss if known else None,
-        whole=whole,
+        loss=None if recursive and not known else loss,
+        pieces=_pieces(at, rows, shape.history),
+        chart=window,
+        outlook=outlook,
         walked_once=_READS,
         first="encoder",
         notes=notes,
     )
 
 
-def _nothing(said: Any) -> list[str]:
-    return []
-
-
-def _told(
+def _outlook(
     model: Forecaster, source: Any, at: Stretch
-) -> tuple[Callable[[Any], list[str]], tuple[str, ...]]:
+) -> tuple[tuple[Chart, ...], tuple[str, ...]]:
     """What follows the table, and what a reader has to know of it."""
-    forecast = model.predict(source)
-    spelled = forecast.clock.spell(forecast.times[0])
-    lines = [
-        f"{target} at {time}: {value:.6g}"
-        for k, target in enumerate(forecast.targets)
-        for time, value in zip(spelled, forecast.values[0, :, k], strict=True)
-    ]
     notes = [
-        "States and gates are of the last window whose outcome is known, and the loss that is "
-        "followed back is that of its forecast. The values at the top are of what follows the "
-        "table."
+        "States and gates are of the last window whose outcome is known; what is said to come "
+        "follows the end of the table."
     ]
     if len(at.store) > 1:
         notes.append(f"The table has {len(at.store)} series; the first is shown.")
-    return lambda said: lines, tuple(notes)
+    return (forecast_chart(model.predict(source)),), tuple(notes)
+
+
+def _pieces(at: Stretch, rows: int, history: int) -> tuple[str, ...]:
+    """The values of the first target at the rows that are read."""
+    values = at.store.series(at.number)[at.origin - history : at.origin - history + rows, 0]
+    return tuple(f"{value:.4g} " for value in values)

@@ -60,7 +60,7 @@ def language_model(model: LanguageModel, text: str, limits: Limits) -> Reading:
         answers,
         loss,
         spelled_out(tokenizer, kept),
-        foretells=True,
+        truth="next",
         whole=whole,
         first="stack",
         cut=_cut(len(ids), len(kept), f"{tokenizer.unit}s"),
