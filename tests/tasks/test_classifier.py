@@ -10,6 +10,7 @@ from ostinato.data.tables import TableError
 from ostinato.tasks.classifier.fitting import cut, read_parts, spread
 from ostinato.tasks.classifier.settings import ClassifierSettings
 from ostinato.tasks.classifier.task import Classifier
+from ostinato.tasks.plan import Plan
 from ostinato.training import RunError
 
 GOOD = ["fine", "lovely", "grand", "bright"]
@@ -367,3 +368,14 @@ def test_padding_is_little():
     rows = [(" ".join(["w"] * draws.integers(1, 60)), f"{k % 2}") for k in range(2000)]
     model = Classifier.fit(rows, max_steps=1, baselines=False, **{**SMALL, "batch_size": 16})
     assert model.figures["padding"] <= 0.1
+
+
+def test_a_batch_has_no_more_steps_than_asked():
+    def batches(**settings):
+        plan = Plan(ClassifierSettings().changed(batch_size=30, **settings), baselines=False)
+        return [batch.x.shape for batch in Classifier.prepare(plan, reviews(), None, None).train]
+
+    assert max(rows for _, rows in batches()) == 30
+    few = batches(batch_steps=24)
+    assert all(steps * rows <= 24 for steps, rows in few)
+    assert sum(rows for _, rows in few) == sum(rows for _, rows in batches())

@@ -6,11 +6,10 @@ import pytest
 from ostinato.tasks.language_model.settings import (
     DataSettings,
     LanguageModelSettings,
-    ModelSettings,
 )
 from ostinato.tasks.registry import TASKS, settings_class
 from ostinato.tasks.task_settings import recorded_settings
-from ostinato.training import TrainingConfig, save_run
+from ostinato.training import save_run
 
 
 def test_settings_survive_json():
@@ -107,10 +106,21 @@ def test_missing_and_broken_files_say_so(tmp_path):
         LanguageModelSettings.load(broken)
 
 
-def test_setting_names_are_unique_over_the_sections():
-    names = [e.name for s in (DataSettings, ModelSettings, TrainingConfig) for e in fields(s)]
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_setting_names_are_unique_over_the_sections(task):
+    settings = settings_class(task)()
+    sections = (settings.data, settings.model, settings.training)
+    names = [entry.name for section in sections for entry in fields(section)]
     assert len(names) == len(set(names))
-    assert set(LanguageModelSettings().homes()) == set(names)
+    assert set(settings.homes()) == set(names)
+
+
+def test_a_setting_of_an_earlier_run_folder_is_read_under_its_new_name():
+    kind = settings_class("classifier")
+    recorded = kind().changed(batch_steps=900).to_dict()
+    recorded["data"]["max_steps"] = recorded["data"].pop("batch_steps")
+    assert kind.from_dict(recorded).data.batch_steps == 900
+    assert kind.from_dict(recorded).training.max_steps is None
 
 
 def test_recorded_settings_are_those_of_the_run(tmp_path):

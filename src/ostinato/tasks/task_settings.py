@@ -112,6 +112,8 @@ class TaskSettings:
 
     # the task's name: of its folder of presets, and in what a run folder records
     TASK: ClassVar[str] = ""
+    # what settings were called in earlier run folders: section -> old name -> name
+    RENAMED: ClassVar[Mapping[str, Mapping[str, str]]] = {}
 
     data: Any
     model: Any
@@ -163,12 +165,21 @@ class TaskSettings:
         has the length that was asked for last. Given together, what comes first ends it.
         """
         merged: dict[str, Any] = self.to_dict()
-        for table in settings:
+        for given in settings:
+            table = self._by_their_names(given)
             merged = merge(merged, table)
             training = table.get("training", {})
             if isinstance(training, Mapping):
                 merged["training"].update(_replaced(training))
         return build(type(self), merged)
+
+    def _by_their_names(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        table = dict(settings)
+        for section, names in self.RENAMED.items():
+            if isinstance(table.get(section), Mapping):
+                told = table[section].items()
+                table[section] = {names.get(name, name): value for name, value in told}
+        return table
 
     def changed(self: S, **settings: Any) -> S:
         """The same with some settings changed, named without their sections.

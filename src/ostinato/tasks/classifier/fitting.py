@@ -152,7 +152,7 @@ def prepare(
             store.lengths[part],
             make(part),
             batch_size=settings.data.batch_size,
-            max_steps=settings.data.max_steps,
+            max_steps=settings.data.batch_steps,
             **options,
         )
 

@@ -51,7 +51,7 @@ class ClassifierData:
         validation: share of the rows, drawn by the seed, that decides which weights are best.
         held_out: share of the rows, drawn by the seed, kept for the final score.
         batch_size: B, rows at most.
-        max_steps: rows times the longest of them in a batch, at most; none: no such limit.
+        batch_steps: rows times the longest of them in a batch, at most; none: no such limit.
     """
 
     text: str = "text"
@@ -71,11 +71,11 @@ class ClassifierData:
     validation: float = 0.1
     held_out: float = 0.1
     batch_size: int = 64
-    max_steps: int | None = None
+    batch_steps: int | None = None
 
     def __post_init__(self) -> None:
         parts(self)
-        at_least(self, 1, "width", "vocabulary_size", "min_count", "batch_size", "max_steps")
+        at_least(self, 1, "width", "vocabulary_size", "min_count", "batch_size", "batch_steps")
         one_of(self, fill=FILLS)
         text_steps(self)
         if self.values:
@@ -160,6 +160,7 @@ class ClassifierSettings(TaskSettings):
     """All settings of a classifier, in three sections."""
 
     TASK: ClassVar[str] = "classifier"
+    RENAMED: ClassVar = {"data": {"max_steps": "batch_steps"}}
 
     data: ClassifierData = field(default_factory=ClassifierData)
     model: ClassifierModel = field(default_factory=ClassifierModel)

@@ -283,7 +283,7 @@ class Classifier(CodedTask):
             [len(one) for one in coded],
             lambda chosen: chosen,
             batch_size=data.batch_size,
-            max_steps=data.max_steps,
+            max_steps=data.batch_steps,
         )
         with evaluating(self):
             for chosen in batches:
