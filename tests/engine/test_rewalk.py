@@ -132,7 +132,7 @@ def borrowed(monkeypatch, steps, every):
 def test_buffers_grow_with_the_root_of_the_length(monkeypatch):
     weights = borrowed(monkeypatch, 2, None)
     plain, root = (
-        [borrowed(monkeypatch, steps, every) - weights for steps in (100, 1600)]
+        [borrowed(monkeypatch, steps, every) - weights for steps in (400, 6400)]
         for every in (None, "sqrt")
     )
     assert plain[1] > 14 * plain[0]

@@ -61,6 +61,10 @@ class Call:
     checkpoint_every: Every | None = None
 
 
+# numbers of the states of all steps in a segment that is worth its beginning and end
+_ENOUGH = 1 << 16
+
+
 @dataclass(frozen=True)
 class Walk:
     """What a walk gives: output [T, B, O] and the last valid state, each [B, S].
@@ -113,8 +117,18 @@ def segment_steps(call: Call) -> int:
     T, every = call.x.shape[0], call.checkpoint_every
     if every is None:
         return 0
-    steps = math.isqrt(max(T - 1, 0)) + 1 if every == "sqrt" else every
+    steps = _root_steps(T, sum(part.numel() for part in call.state)) if every == "sqrt" else every
     return steps if steps < T else 0
+
+
+def _root_steps(T: int, numbers: int) -> int:
+    """Steps of a segment, in proportion to the root of T.
+
+    Where a step's states are few numbers, there is little to keep, and a segment that is soon
+    walked costs more around it than in it: such segments are up to four times as long.
+    """
+    root = math.isqrt(max(T - 1, 0)) + 1
+    return max(root, min(4 * root, _ENOUGH // max(numbers, 1)))
 
 
 def split_result(result: object, count: int) -> tuple[Tensor, State]:

@@ -16,6 +16,7 @@ inputs); and `product`, a product unit by unit that is fused with no sum.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -133,3 +134,8 @@ class Program:
     new_states: tuple[Node, ...]
     emits: tuple[Node, ...] = ()
     limits: tuple[Any, ...] = ()
+
+    @functools.cached_property
+    def weights(self) -> int:
+        """Numbers in all matrices."""
+        return sum(shape[0] * shape[1] for shape in self.statics if len(shape) == 2)

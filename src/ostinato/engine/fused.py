@@ -119,8 +119,7 @@ def threads_for(program: Program, rows: int) -> int:
     """How many threads may work on that many rows, all steps together."""
     if _forked:
         return 1
-    work = sum(shape[0] * shape[1] for shape in program.statics if len(shape) == 2)
-    return 1 if rows * work < _SMALL else torch.get_num_threads()
+    return 1 if rows * program.weights < _SMALL else torch.get_num_threads()
 
 
 class _Call:

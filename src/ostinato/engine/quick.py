@@ -9,6 +9,7 @@ else, and anything large, goes the general way, to the same kernels and the same
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from ostinato.engine.llvm.frame import Frame
 from ostinato.engine.llvm.kernel import Kernel
 from ostinato.engine.llvm.launch import after
 from ostinato.engine.llvm.plan import Plan
+from ostinato.engine.llvm.sharing import FEW, Known, Ways
 from ostinato.engine.recurrence import NotFusable, Recurrence
 from ostinato.engine.second import gradients
 from ostinato.engine.standing import Homes, Standing, Unprepared, is_plain
@@ -84,6 +86,7 @@ class Quick(Standing):
         self.trainable = all(id(value) in own for value in self.tensors)
         self.wanted = (index,) if kind == "state" else ()
         self._shapes: dict[tuple[int, int, bool, int], Shape | None] = {}
+        self._teams = Known()
 
     def walk(self, x: Tensor, state: State | None) -> tuple[Tensor, State] | None:
         """(Output [T, B, O], final states), or None where it must go the general way.
@@ -121,28 +124,41 @@ class Quick(Standing):
 
     def _shape(self, T: int, B: int, train: bool) -> Shape | None:
         threads = threads_for(self.found.program, T * B)
+        team = None
+        if threads > 1 and B <= FEW:
+            team = self._teams[T, B, train]
+            threads = threads if team.choose() else 1
         key = (T, B, train, threads)
         if key not in self._shapes:
             if len(self._shapes) >= _SHAPES:
                 self._shapes.clear()
-            self._shapes[key] = self._new_shape(*key)
+                self._teams.clear()
+            self._shapes[key] = self._new_shape(*key, team)
         return self._shapes[key]
 
-    def _new_shape(self, T: int, B: int, train: bool, threads: int) -> Shape | None:
+    def _new_shape(
+        self, T: int, B: int, train: bool, threads: int, team: Ways | None
+    ) -> Shape | None:
         kernel = self.form.kernel(self.cell, train, self.dtype, host_target())
         if not isinstance(kernel, Kernel) or (train and not self.trainable):
             return None
         plan = Plan(kernel, dense(T, B), self.wanted, threads)
         if plan.reuse or plan.bytes > _KEPT:
             return None
-        return Shape(plan, self)
+        return Shape(plan, self, team)
 
 
 class Shape:
-    """Calls of one length and batch size."""
+    """Calls of one length and batch size.
 
-    def __init__(self, plan: Plan, quick: Quick) -> None:
-        self.plan, self.quick = plan, quick
+    Args:
+        plan: of such calls.
+        quick: whose they are.
+        team: learns whether the plan's threads are too many; None: they are not.
+    """
+
+    def __init__(self, plan: Plan, quick: Quick, team: Ways | None) -> None:
+        self.plan, self.quick, self.team = plan, quick, team
         layout = plan.layout
         self.T, self.B = layout.length, layout.batch
         self.bytes = plan.kernel.module.bytes
@@ -160,6 +176,11 @@ class Shape:
         """Take a frame back."""
         if len(self._free) < 2:
             self._free.append(frame)
+
+    def report(self, seconds: float) -> None:
+        """Say how long a call took, forward and back."""
+        if self.team is not None:
+            self.team.report(self.plan.threads > 1, seconds)
 
     def forward(self, frame: Frame, x: Tensor, state: Sequence[Tensor] | None) -> list[Tensor]:
         """The output and the final states; `state` None: from zeros."""
@@ -195,9 +216,11 @@ class Shape:
 
     def infer(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """A walk that nothing is kept of."""
+        begin = time.perf_counter()
         frame = self.take()
         output, *finals = self.forward(frame, x, state)
         self.give(frame)
+        self.report(time.perf_counter() - begin)
         return output, tuple(finals)
 
     # the reverse
@@ -269,9 +292,10 @@ class _Walk(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, shape: Shape, x: Tensor, *tensors: Tensor) -> Any:
         count = len(shape.quick.tensors)
+        begin = time.perf_counter()
         frame = shape.take()
         made = shape.forward(frame, x, tensors[count:] or None)
-        ctx.shape, ctx.frame = shape, frame
+        ctx.shape, ctx.frame, ctx.spent = shape, frame, time.perf_counter() - begin
         ctx.save_for_backward(x, *tensors)
         ctx.set_materialize_grads(False)
         # an alias, which shares the counter of changes: the output itself would hold this node
@@ -296,7 +320,9 @@ class _Walk(torch.autograd.Function):
                 "there. Change a copy: y = y.clone()."
             )
         keep = torch._C._autograd._get_current_graph_task_keep_graph()
+        begin = time.perf_counter()
         found = shape.backward(ctx.frame, tensors, grads, ctx.needs_input_grad[1], keep)
+        shape.report(ctx.spent + time.perf_counter() - begin)
         if not keep:
             shape.give(ctx.frame)
             ctx.frame = ctx.kept = None

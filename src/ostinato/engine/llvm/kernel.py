@@ -15,6 +15,7 @@ from ostinato.engine.llvm.blocks import Frame
 from ostinato.engine.llvm.compile import Library, cached, code_key, compile_text, openmp
 from ostinato.engine.llvm.forward import Forward
 from ostinato.engine.llvm.saved import choose_saved
+from ostinato.engine.llvm.sharing import Known
 from ostinato.engine.llvm.spec import Block, Group, Place
 from ostinato.engine.llvm.text import Function, Module, Target
 from ostinato.engine.llvm.walks import emit_flat, emit_walk, rows_of
@@ -72,6 +73,7 @@ class Kernel:
             self.frame.index(name)
         self.twins: dict[int, int] = {}
         self.names: list[str] = []
+        self.ways = Known()
         self.backward: Backward | None = None
         if train:
             derived = self._straight(adjoint(program))

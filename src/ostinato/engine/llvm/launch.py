@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from ostinato.engine.llvm.batch import Layout
 from ostinato.engine.llvm.kernel import Kernel
 from ostinato.engine.llvm.plan import Chunk, Plan, plan_of
 from ostinato.engine.llvm.pool import Lease, passing
-from ostinato.engine.llvm.sharing import sharing
+from ostinato.engine.llvm.sharing import FEW, Ways, sharing
 from ostinato.engine.second import gradients
 
 __all__ = ["Job", "after", "run"]
@@ -33,12 +34,27 @@ class Job:
         layout: of the packed batch.
         wanted: states whose sequences are asked for.
         threads: how many may work.
+        team: learns whether they are too many for so few rows; None: they are not.
     """
 
     kernel: Kernel
     layout: Layout
     wanted: tuple[int, ...]
     threads: int
+    team: Ways | None = None
+
+    def settled(self, kind: str) -> Job:
+        """The same with as many threads as are worth their meetings in walks of a kind."""
+        layout = self.layout
+        if self.threads == 1 or layout.batch > FEW:
+            return self
+        team = self.kernel.ways[kind, layout.batch, layout.length.bit_length()]
+        return dataclasses.replace(self, threads=self.threads if team.choose() else 1, team=team)
+
+    def report(self, seconds: float) -> None:
+        """Say how long the walk took, forward and back."""
+        if self.team is not None:
+            self.team.report(self.threads > 1, seconds / self.layout.rows)
 
 
 class _Forward:
@@ -85,14 +101,24 @@ class _Forward:
         self.words[self.span] = chunk.numbers
         if chunk.work is not None:
             self.words[self.dealt] = chunk.work
-        if self.plan.share(self.words, chunk):
-            begin = time.perf_counter()
+        ways = self.plan.ways(name, chunk)
+        if ways is None:
+            self.plan.share(self.words, False)
             self.call(name)
-            took = time.perf_counter() - begin
-            sharing.report(took, chunk.numbers[0], chunk.busy)
         else:
-            self.call(name)
+            self._call_either(ways, name, chunk)
         self.words[steps] = whole
+
+    def _call_either(self, ways: Ways, name: str, chunk: Chunk) -> None:
+        """Have the threads share units or not, and see how long that takes."""
+        steps, shared = chunk.numbers[0], ways.choose() and sharing.allowed()
+        self.plan.share(self.words, shared)
+        begin = time.perf_counter()
+        self.call(name)
+        took = time.perf_counter() - begin
+        ways.report(shared, took / steps)
+        if shared:
+            sharing.report(took, steps, chunk.busy)
 
     def call(self, name: str) -> None:
         self.kernel.library.functions[name](self.address, self.plan.threads)
@@ -214,10 +240,12 @@ class _Walk(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, job: Job, last: Any, counts: Any, *tensors: Tensor) -> Any:
         a, b = counts
+        begin = time.perf_counter()
         plan = plan_of(job.kernel, job.layout, job.wanted, job.threads)
         run = _Forward(plan, tensors[:a], tensors[a : a + b])
         run.run(tensors[a + b :])
         finals = run.finals(last)
+        ctx.spent = time.perf_counter() - begin
         ctx.job, ctx.last, ctx.counts, ctx.run = job, last, counts, run
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
@@ -248,7 +276,9 @@ class _Walk(torch.autograd.Function):
                 "there. Change a copy: y = y.clone()."
             )
         keep = torch._C._autograd._get_current_graph_task_keep_graph()
+        begin = time.perf_counter()
         found = _Backward(ctx.run, job, counts, tensors, keep).run(grads, ctx.needs_input_grad[3:])
+        job.report(ctx.spent + time.perf_counter() - begin)
         if not keep:
             ctx.run.release()
             ctx.run = ctx.kept = ctx.versions = None
@@ -391,16 +421,19 @@ def run(
         Sequences [N, S] of the wanted states, emitted sequences [N, E], final states [B, S].
     """
     w, e = len(job.wanted), len(job.kernel.program.emits)
+    job = job.settled("whole")
     if job.kernel.train:
         counts = (len(inputs), len(statics))
         out: tuple[Tensor, ...] = _Walk.apply(  # type: ignore[no-untyped-call]
             job, last, counts, *inputs, *statics, *state
         )
         return out[:w], out[w : w + e], out[w + e :]
+    begin = time.perf_counter()
     plan = plan_of(job.kernel, job.layout, job.wanted, job.threads)
     walked = _Forward(plan, inputs, statics)
     walked.run(state)
     finals = walked.finals(last)
     walked.release()
+    job.report(time.perf_counter() - begin)
     B = job.layout.batch
     return [walked.sequences[i][B:] for i in job.wanted], walked.emits, finals

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ostinato.engine.llvm.batch import Layout, dense
 from ostinato.engine.llvm.kernel import Kernel, Packing
-from ostinato.engine.llvm.sharing import sharing
+from ostinato.engine.llvm.sharing import FEW, Ways
 
 __all__ = ["Area", "Plan", "plan_of"]
 
@@ -29,9 +29,7 @@ _APART = 5 * _LINE
 # multiply-adds in a step that are worth a meeting of the threads after it
 _BUSY = 32_000
 # steps after which threads that share units look whether they should
-_LOOK = 64
-# rows up to which threads share units
-_FEW = 6
+_LOOK = 128
 
 
 class Area:
@@ -137,7 +135,7 @@ class Plan:
         """Multiply-adds in a step of so many rows, if they are few and that is much; or 0."""
         work = live * self.row_work
         enough = work >= (_BUSY if self.kernel.backward is None else 2 * _BUSY)
-        return work if live <= _FEW and enough else 0
+        return work if live <= FEW and enough else 0
 
     def _set(self, **numbers: int) -> None:
         for name, number in numbers.items():
@@ -236,12 +234,14 @@ class Plan:
             areas += [self.back_work, self.back_packs]
         return sum(area.size for area in areas) * self.kernel.module.bytes
 
-    def share(self, words: NDArray[np.int64], chunk: Chunk) -> bool:
-        """Enter whether the threads share units in the walk of a chunk."""
-        shared = chunk.busy > 0 and sharing.allowed()
+    def ways(self, name: str, chunk: Chunk) -> Ways | None:
+        """What is known of the ways to walk such steps; None: there is but one."""
+        return self.kernel.ways[name, chunk.busy] if chunk.busy else None
+
+    def share(self, words: NDArray[np.int64], shared: bool) -> None:
+        """Enter whether the threads share units in the walk that comes next."""
         words[self.slots["shared"]] = int(shared)
         words[self.slots["meeting"]] = 0
-        return shared
 
     def jobs(self, words: NDArray[np.int64], packing: Packing) -> None:
         """Enter a table of packing jobs."""
@@ -257,7 +257,7 @@ def _cut_ragged(layout: Layout, size: int) -> tuple[list[Chunk], Tensor]:
     first, _, live = zip(*layout.lines, strict=True)
     bounds = [0]
     for t in range(1, T):
-        enough = live[bounds[-1]] <= _FEW and t - bounds[-1] >= _LOOK
+        enough = live[bounds[-1]] <= FEW and t - bounds[-1] >= _LOOK
         if enough or first[t + 1] - first[bounds[-1]] > size * B:
             bounds.append(t)
     bounds.append(T)

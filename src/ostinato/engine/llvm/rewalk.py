@@ -9,6 +9,7 @@ before it are the gradients of the states, and the gradient records of one step.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -138,6 +139,7 @@ class _Walk(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, job: Job, every: int, last: Any, counts: Any, *tensors: Tensor) -> Any:
+        begin = time.perf_counter()
         a, b = counts
         whole, B, N = _segments_of(job, every), job.layout.batch, job.layout.rows
         ends = torch.arange(N - B, N) if last is None else last
@@ -151,6 +153,7 @@ class _Walk(torch.autograd.Function):
         # aliases, which share the counter of changes: the outputs themselves would hold this node
         ctx.kept = [kept.detach() for kept in sequences]
         ctx.versions = [kept._version for kept in ctx.kept]
+        ctx.spent = time.perf_counter() - begin
         return (*sequences, *steps.emits, *finals)
 
     @staticmethod
@@ -165,11 +168,13 @@ class _Walk(torch.autograd.Function):
                 "An output of the walk has been changed in place, and its gradient needs what was "
                 "there. Change a copy: y = y.clone()."
             )
+        begin = time.perf_counter()
         a, b = counts
         old = _Old(ctx.whole, ctx.old, ctx.kept, tensors[a + b :])
         steps = _Steps(ctx.whole, tensors[:a], tensors[a : a + b])
         found = _Reverse(steps, job, counts, tensors, old).run(grads, ctx.needs_input_grad[4:])
         steps.release()
+        job.report(ctx.spent + time.perf_counter() - begin)
         return None, None, None, None, *found
 
 
@@ -293,6 +298,7 @@ def run(
 ) -> tuple[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]]:
     """Run a kernel for training in segments of `every` steps; else as `launch.run`."""
     w, e = len(job.wanted), len(job.kernel.program.emits)
+    job = job.settled("segments")
     counts = (len(inputs), len(statics))
     out: tuple[Tensor, ...] = _Walk.apply(  # type: ignore[no-untyped-call]
         job, every, last, counts, *inputs, *statics, *state

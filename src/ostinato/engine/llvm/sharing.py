@@ -1,19 +1,64 @@
-"""Whether threads should share the units of a few rows, which makes them meet at every step.
+"""Whether threads should share the units of a few rows, which makes them meet at every step, and
+whether there should be more than one for so few rows.
 
-On an idle machine a meeting takes a fraction of a microsecond. Where other programs hold the
-processors it can take milliseconds, since a thread that is waited for may not be running. So a walk
-that took far longer than its arithmetic has one thread work alone for a while. The results
-are the same, bit for bit.
+On an idle machine a meeting takes a fraction of a microsecond, and what one thread has written
+takes as long to reach the other: on some processors that is less than half of the step's
+arithmetic, on some more. So both ways are tried, and the quicker one is kept. Where other programs
+hold the processors a meeting can take milliseconds, since a thread that is waited for may not be
+running. So a walk that took far longer than its arithmetic has one thread work alone for a while.
+The results are the same, bit for bit.
 """
 
 from __future__ import annotations
 
+import math
 import time
+from typing import Any
 
-__all__ = ["Sharing", "sharing"]
+__all__ = ["FEW", "Known", "Sharing", "Ways", "sharing"]
 
 # multiply-adds that one thread does in a second, and seconds for a meeting: both on the slow side
 _RATE, _MEETING, _START = 10e9, 2e-6, 300e-6
+# rows up to which this is a question
+FEW = 6
+# walks that try both ways in turn, and walks until the slower way is tried again
+_TRIES, _AGAIN = 8, 128
+# a way's time is the median of late: it follows each walk by so much
+_FOLLOW = 0.02
+
+
+class Ways:
+    """Learns which way is quicker for walks of one kind: to divide the work in some way, or not."""
+
+    def __init__(self) -> None:
+        self._times = [math.inf, math.inf]
+        self._walks = 0
+
+    def choose(self) -> bool:
+        """Whether to divide it in the next walk."""
+        walks = self._walks
+        self._walks += 1
+        if walks < _TRIES:
+            return walks % 2 == 0
+        # with nothing known: yes
+        divided = self._times[True] <= self._times[False]
+        return divided != (walks % _AGAIN == 0)
+
+    def report(self, divided: bool, seconds: float) -> None:
+        """Say how long a walk, or a step of one, took."""
+        known = self._times[divided]
+        if self._walks <= _TRIES:
+            self._times[divided] = min(seconds, known)
+        else:
+            self._times[divided] *= 1 + (_FOLLOW if seconds > known else -_FOLLOW)
+
+
+class Known(dict[Any, Ways]):
+    """What is known of each kind of walk."""
+
+    def __missing__(self, kind: Any) -> Ways:
+        self[kind] = Ways()
+        return self[kind]
 
 
 class Sharing:
