@@ -91,3 +91,12 @@ def test_texts_and_numbers_are_called_what_they_are():
     assert (texts.name, texts.looks_back) == ("bag of words and pairs, logistic regression", 1)
     numbers = LabelRegression().fit(np.eye(2), ONE[[0, 1]])
     assert (numbers.name, numbers.looks_back) == ("logistic regression", 0)
+
+
+def test_texts_whose_words_are_single_letters_are_read_too():
+    rows, targets = ["a c g", "t t g"] * 9, ONE[[0, 1] * 9]
+    guess = LabelRegression().fit(rows, targets)
+    assert guess.predict(["c a", "g t t"]).argmax(axis=1).tolist() == [0, 1]
+    # beside longer words they are left out, as scikit-learn does
+    longer = LabelRegression().fit([f"{row} word" for row in rows], targets)
+    assert longer.parameters < guess.parameters

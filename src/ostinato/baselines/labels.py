@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -165,7 +166,9 @@ class LabelRegression(_Classifier):
         from sklearn.preprocessing import StandardScaler
 
         texts = _texts(rows)
-        enter = TfidfVectorizer(ngram_range=(1, 2)) if texts else StandardScaler()
+        enter = StandardScaler()
+        if texts:
+            enter = TfidfVectorizer(ngram_range=(1, 2), token_pattern=_pattern(rows))
         regression = LogisticRegression(C=_STRENGTH if texts else 1.0, max_iter=2000)
         return make_pipeline(enter, regression)
 
@@ -328,6 +331,12 @@ def _accuracy(guess: Flags, asked: Targets) -> float:
 
 def _texts(rows: Plain) -> bool:
     return len(rows) > 0 and isinstance(rows[0], str)
+
+
+def _pattern(rows: Plain) -> str:
+    """What a word is: two letters or more, as scikit-learn has it, or, if there are none, one."""
+    longer = re.compile(r"\b\w\w+\b")
+    return r"(?u)\b\w\w+\b" if any(longer.search(row) for row in rows) else r"(?u)\b\w+\b"
 
 
 def _possible(shares: NDArray[Any]) -> NDArray[Any]:
