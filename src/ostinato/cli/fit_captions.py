@@ -15,6 +15,7 @@ from ostinato.cli.fitting import (
     show_training,
     steps_of_text,
 )
+from ostinato.cli.options import RowsToTest, RowsToValidate
 from ostinato.cli.output import say
 
 __all__ = ["captions", "show_caption_score"]
@@ -31,19 +32,8 @@ def captions(
             show_default=False,
         ),
     ] = None,
-    validation: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="File that decides which weights are best. \\[default: a tenth of the rows]",
-            show_default=False,
-        ),
-    ] = None,
-    test: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="File to be scored on. \\[default: a tenth of the rows]", show_default=False
-        ),
-    ] = None,
+    validation: RowsToValidate = None,
+    test: RowsToTest = None,
     values: Annotated[
         list[str] | None,
         typer.Option(

@@ -18,6 +18,7 @@ from ostinato.cli.fitting import (
     show_training,
     steps_of_text,
 )
+from ostinato.cli.options import RowsToTest, RowsToValidate, WordVectors
 from ostinato.cli.output import say, say_beside, say_json, say_next, say_table
 
 __all__ = ["labels", "show_label_score"]
@@ -38,19 +39,8 @@ def labels(
             show_default=False,
         ),
     ] = None,
-    validation: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="File that decides which weights are best. \\[default: a tenth of the rows]",
-            show_default=False,
-        ),
-    ] = None,
-    test: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="File to be scored on. \\[default: a tenth of the rows]", show_default=False
-        ),
-    ] = None,
+    validation: RowsToValidate = None,
+    test: RowsToTest = None,
     text: Annotated[
         str | None, typer.Option(help="Column of the texts.", show_default="text")
     ] = None,
@@ -84,10 +74,7 @@ def labels(
     tokens: Annotated[
         str | None, typer.Option(help="A text's steps: word, char or subword.", show_default="word")
     ] = None,
-    embeddings: Annotated[
-        str | None,
-        typer.Option(help="File of word vectors to begin with.", show_default=False),
-    ] = None,
+    embeddings: WordVectors = None,
     folds: Annotated[
         int | None,
         typer.Option(help="Only score, by cross-validation with so many folds.", min=2),

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ostinato.cli.fitting import FitOptions, fit_command, run_fit, show_ranked, show_training
+from ostinato.cli.options import WordVectors
 from ostinato.cli.output import say, say_table
 
 __all__ = ["show_tag_score", "tags"]
@@ -42,10 +43,7 @@ def tags(
         str | None,
         typer.Option(help="Column of CoNLL-U: upos, xpos, feats, deprel, lemma, misc."),
     ] = None,
-    embeddings: Annotated[
-        str | None,
-        typer.Option(help="File of word vectors to begin with.", show_default=False),
-    ] = None,
+    embeddings: WordVectors = None,
     crf: Annotated[
         bool | None,
         typer.Option("--crf/--no-crf", help="Score a sentence's tags as a whole."),
