@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from ostinato.data.music import Piece
 from ostinato.doctor import doctor
 
 LOWEST = {"monitor": "val_loss", "monitor_mode": "min"}
@@ -153,6 +154,27 @@ def test_parts_that_were_given_apart_are_known_again(make):
         (make["sentences"](20, seed=7), {"train": train, "validation": dev, "test": last}),
     ):
         assert doctor(model, data, **parts, only=["gap"]).healthy == ("gap",)
+
+
+def test_writers_whose_validation_part_follows_another_rule_have_a_gap(make, ill, well):
+    lines = make["pairs"](120)
+    numbers = sorted({word for _, right in lines for word in right.split()})
+    other = [
+        (left, " ".join(numbers[numbers.index(word) - 1] for word in right.split()))
+        for left, right in lines[:20]
+    ]
+    model = make["fit_pairs"](lines, validation=other, keep_best=False)
+    ill("gap", "warning", model, lines, validation=other)
+    rows = make["captions"](100)
+    wrong = [(vector[::-1].copy(), text) for vector, text in rows[:20]]
+    model = make["fit_captions"](rows, validation=wrong, keep_best=False)
+    ill("gap", "warning", model, rows, validation=wrong)
+    pieces = make["music"](40)
+    turned = [Piece(piece.steps[::-1]) for piece in pieces[:10]]
+    model = make["fit_music"](pieces, validation=turned, keep_best=False)
+    ill("gap", "warning", model, pieces, validation=turned)
+    same = make["music"](10, seed=1)
+    well("gap", make["fit_music"](pieces, validation=same), pieces, validation=same)
 
 
 def test_a_gap_that_did_no_harm_is_but_noted(make, run, ill):

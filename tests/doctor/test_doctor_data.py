@@ -69,6 +69,10 @@ def test_numbers_are_never_unknown(healthy):
     assert "unknown" in doctor(model, data, only=["unknown"]).skipped["unknown"]
 
 
+# tests give a validation part; nothing else is to be kept apart
+WHOLE = {"pairs": {}, "captions": {"held_out": 0.0}, "music": {"held_out": 0.0}}
+
+
 def test_sentences_in_both_parts_are_found(make, ill, well):
     draws = np.random.default_rng(0)
     rows = [[(f"w{n}", "AB"[n % 2]) for n in draws.integers(0, 200, 6).tolist()] for _ in range(60)]
@@ -100,6 +104,25 @@ def test_rows_in_both_parts_are_found(make, ill, well):
     twice = [row for row in rows[:50] for _ in range(3)]
     found = ill("duplicates", "severe", make["fit_labels"](twice), twice)
     assert found.figures["twice"] > 0.5 * found.figures["rows"]
+
+
+@pytest.mark.parametrize("kind", ["pairs", "captions", "music"])
+def test_what_writers_were_trained_on_is_known_again(kind, make, ill, well):
+    data, other = make[kind](40), make[kind](20, seed=1)
+    model = make[f"fit_{kind}"](data, validation=other, max_steps=2, **WHOLE[kind])
+    well("duplicates", model, data, validation=other)
+    model = make[f"fit_{kind}"](data, validation=data[:20], max_steps=2, **WHOLE[kind])
+    found = ill("duplicates", "severe", model, data, validation=data[:20])
+    assert found.figures["twice"] == found.figures["rows"] == 20
+
+
+def test_words_that_a_translator_does_not_know_are_found(make, ill, well):
+    data = make["pairs"](60)
+    model = make["fit_pairs"](data, joint=False, max_steps=2, min_count=1)
+    well("unknown", model, data)
+    model = make["fit_pairs"](data, joint=False, max_steps=2, vocabulary_size=6)
+    found = ill("unknown", "severe", model, data)
+    assert found.remedy.settings == {"data.vocabulary_size": 12}
 
 
 def test_passages_in_both_parts_are_found(make, ill, well):
