@@ -171,9 +171,7 @@ def _draw_history(axes: Any, told: Mapping[str, Any]) -> None:
         used = steps.index(history["steps_used"])
         axes.axvline(used, color="#444444", lw=1.0, ls="-.", label="steps used")
     axes.set_xticks(places, [f"{k:,}" for k in steps])
-    axes.set_xlabel(
-        f"k, {history['unit']}s of the past that are left ({history['asked']:,} places)"
-    )
+    axes.set_xlabel(f"k, {history['unit']}s that are left ({history['asked']:,} places)")
     axes.set_ylabel(_metric(told))
     axes.set_title("What the past is worth to the network", fontsize=10)
     axes.grid(alpha=0.25)
@@ -195,7 +193,7 @@ def _page(told: Mapping[str, Any], title: str, verdict: Sequence[str]) -> Any:
             figure.add_trace(trace, row=1, col=2)
         # a logarithm has no place for 0: steps are spaced evenly instead
         figure.update_xaxes(
-            title_text=f"k, {told['history']['unit']}s of the past that are left",
+            title_text=f"k, {told['history']['unit']}s that are left",
             type="category",
             row=1,
             col=2,
