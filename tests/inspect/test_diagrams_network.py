@@ -216,3 +216,25 @@ def test_notebook_shows_the_picture_and_print_the_words():
     drawn = SOME["cell"]()
     assert drawn._repr_svg_() == drawn.svg
     assert str(drawn) == drawn.words
+
+
+def test_layers_are_called_as_traces_call_them():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = nn.Module()
+            self.network.stack = ost.Recurrent(cells.GRU(3, 4))
+            self.network.stack.more = ost.LSTM(4, 4, num_layers=2)
+
+    model = Model()
+    for name, title in (
+        ("stack", "GRU: one step"),
+        ("stack.0", "GRU: one step"),
+        ("network.stack.more.1", "LSTM: one step"),
+        ("stack.more", "LSTM: one step"),
+    ):
+        assert diagram(model, layer=name).graph.title == title
+    assert diagram(model, "unrolled", layer="stack.0").graph.title.startswith("network.stack:")
+    for name in ("stack.1", "stack.more.2", "stak"):
+        with pytest.raises(DiagramError, match="no recurrent layer"):
+            diagram(model, layer=name)

@@ -307,7 +307,14 @@ def test_classifier_shows_its_label():
     assert page.material.whole[0] == f"Label: {model.predict('a good film')}"
     numbers = [(np.full((5, 2), k % 2, dtype=np.float32), "ab"[k % 2]) for k in range(12)]
     model = ost.Classifier.fit(numbers, values=("a", "b"), hidden_size=4, **QUICK)
-    assert page_of_model(model, numbers[0][0]).material.axes[0].labels == tuple("12345")
+    material = page_of_model(model, numbers[1][0]).material
+    assert material.axes[0].labels == tuple("12345")
+    # what was read is drawn, and can be chosen beside what layers made of it
+    assert [line.name for line in material.axes[0].chart.lines] == ["a", "b"]
+    assert material.axes[0].chart.lines[0].values == (1.0,) * 5
+    (read,) = (track for track in material.tracks if track.kind == "input")
+    assert read.title == "x, what was read"
+    np.testing.assert_array_equal(read.values, numbers[1][0])
 
 
 def test_translator_shows_its_attention():
@@ -357,3 +364,28 @@ def test_any_trace_makes_a_page():
     assert not page_of_trace(found).material.diagrams
     with pytest.raises(PageError, match="row must be 0 to 1, got 2"):
         page_of_trace(found, row=2)
+
+
+def test_every_cell_that_differs_is_drawn_and_described():
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.plain, self.wide = ost.LSTM(2, 3), ost.LSTM(3, 5)
+            self.normed = ost.Recurrent(ost.cells.LSTM(5, 3, layer_norm=True))
+
+        def forward(self, x):
+            return self.normed(self.wide(self.plain(x)[0])[0])[0]
+
+    model = Model()
+    material = page_of_trace(ost.trace(model, torch.zeros(3, 1, 2)), model).material
+    titles = [title for title, _, _ in material.diagrams if title.startswith("One step")]
+    # widths make no other picture, a layer norm does
+    assert titles == ["One step of LSTM"] * 2
+
+
+def test_heading_says_what_the_steps_are():
+    pairs = [("one two", "eins zwei"), ("two one", "zwei eins")] * 10
+    translator = ost.Translator.fit(pairs, tokens="words", hidden_size=6, embedding_size=4, **QUICK)
+    captioner = ost.Captioner.fit([([0.0, 1.0], "a b"), ([1.0, 0.0], "b a")] * 8, **QUICK)
+    assert "What was read and written, coloured" in page_of_model(translator, "one").html
+    assert "What was written, coloured" in page_of_model(captioner, "0 1").html

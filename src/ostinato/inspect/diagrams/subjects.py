@@ -28,7 +28,7 @@ def one_cell(subject: nn.Module, layer: int | str, direction: int) -> nn.Module:
     ]
     if isinstance(layer, str):
         wanted = _known(layer, modules)
-        module, own = next((m, own) for name, m, own in places if name == wanted)
+        module, own = next((m, own) for name, m, own in places if (name, own) == wanted)
     elif 0 <= layer < len(places):
         module, own = places[layer][1:]
     else:
@@ -55,7 +55,7 @@ def only_stack(subject: nn.Module, layer: int | str) -> Stack:
     if not modules:
         return stack_of(subject)
     if isinstance(layer, str):
-        name = _known(layer, modules)
+        name, _ = _known(layer, modules)
         return stack_of(modules[name], name)
     left = layer
     for name, module in modules.items():
@@ -79,13 +79,19 @@ def _layers(module: SequenceLayer | nn.RNNBase) -> int:
     return int(module.num_layers)
 
 
-def _known(name: str, modules: dict[str, SequenceLayer | nn.RNNBase]) -> str:
-    if name in modules:
-        return name
-    near = get_close_matches(name, modules, n=1)
+def _known(layer: str, modules: dict[str, SequenceLayer | nn.RNNBase]) -> tuple[str, int]:
+    """The module that is meant, and which of its layers: "stack", or "stack.0" as traces say it."""
+    head, _, tail = layer.rpartition(".")
+    meant = [(layer, 0)] + ([(head, int(tail))] if tail.isdecimal() else [])
+    # of a task, the layers of its network
+    meant += [(f"network.{name}", own) for name, own in meant]
+    for name, own in meant:
+        if name in modules and own < _layers(modules[name]):
+            return name, own
+    near = get_close_matches(layer, modules, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise DiagramError(
-        f"diagram: there is no recurrent layer {name!r}.{hint} There are {', '.join(modules)}."
+        f"diagram: there is no recurrent layer {layer!r}.{hint} There are {', '.join(modules)}."
     )
 
 

@@ -52,9 +52,11 @@ def draw(material: Material, network: nn.Module) -> None:
     for module in recurrent(network).values():
         for own in range(int(module.num_layers)):
             cell = one_cell(network, number + own, 0)
-            if repr(cell).split("(")[0] in drawn:
+            # alike, but for widths: drawn alike
+            look = _look(cell)
+            if look in drawn:
                 continue
-            drawn.add(repr(cell).split("(")[0])
+            drawn.add(look)
             _add(material, f"One step of {type(cell).__name__}", network, layer=number + own)
             _equations(material, cell)
         number += int(module.num_layers)
@@ -66,6 +68,13 @@ def draw(material: Material, network: nn.Module) -> None:
         # of a network that is not ours, nobody knows what is read out where
         losses = flow is None or flow.has_losses(name)
         _add(material, title, network, kind="unrolled", layer=name, losses=losses)
+
+
+def _look(cell: nn.Module) -> str:
+    try:
+        return diagram(cell).mermaid
+    except (DiagramError, TypeError):
+        return type(cell).__name__
 
 
 def _add(material: Material, title: str, network: nn.Module, **options: Any) -> None:

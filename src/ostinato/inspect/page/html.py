@@ -41,7 +41,7 @@ _LINES = 6
 def to_html(material: Material, data: dict[str, Any], notes: Sequence[str]) -> str:
     """Write the page as one file."""
     sections = [
-        ("text", "What was read, coloured by one unit", _text()),
+        ("text", f"{_what(material)}, coloured by one unit", _text()),
         *([("comes", "What is said to come", _comes())] if material.charts else []),
         *([("answers", material.question, _answers(material))] if material.answers else []),
         ("heat", "States and gates over the steps", _heat()),
@@ -86,6 +86,14 @@ def to_html(material: Material, data: dict[str, Any], notes: Sequence[str]) -> s
 </body>
 </html>
 """
+
+
+def _what(material: Material) -> str:
+    """What the steps of the page are."""
+    ways = {axis.name.rpartition(" ")[2] for axis in material.axes}
+    if "written" in ways:
+        return "What was read and written" if "read" in ways else "What was written"
+    return "What was read"
 
 
 def _static(name: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ostinato.inspect.page.gather import KINDS, Wishes, add_spectrum, fill, width_of
 from ostinato.inspect.page.material import Material, PageError
+from ostinato.inspect.page.series import input_track
 
 if TYPE_CHECKING:
     from ostinato.inspect.reading import Reading
@@ -54,7 +55,6 @@ def _material(made: Reading, wishes: Wishes) -> Material:
     chart = made.chart(found.output)
     if chart is not None:
         material.axes[0] = replace(material.axes[0], chart=chart)
-        material.whole.append(chart.words)
     material.charts += made.outlook
     material.truth = made.truth
     material.attention += made.attention(found.output)
@@ -62,6 +62,8 @@ def _material(made: Reading, wishes: Wishes) -> Material:
     fill(material, found)
     # what the trace has of it has no labels
     material.attention = material.attention[: own or None]
+    if made.numbers is not None:
+        material.tracks.append(input_track(made.numbers))
     add_spectrum(material, lambda steps: spectra(made, steps), _width(made))
     material.answers += made.answers(found.output)
     material.whole += made.whole(found.output)

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.data.windows import WindowReader
-from ostinato.inspect.page.material import Band, Chart, Line
+from ostinato.inspect.page.material import Band, Chart, Line, Track
 from ostinato.tasks.forecaster.forecast import Forecast
 
-__all__ = ["forecast_chart", "ticks_of", "window_chart"]
+__all__ = ["forecast_chart", "input_track", "numbers_chart", "ticks_of", "window_chart"]
 
 Numbers: TypeAlias = NDArray[Any]
 
@@ -79,6 +79,35 @@ def forecast_chart(forecast: Forecast) -> Chart:
     words = f"The end of what is known, and the forecast of what follows {after}{shades}."
     title = f"After {after}"
     return Chart(title, words, _ACROSS, tuple(lines), tuple(bands), ticks_of(spelled))
+
+
+def numbers_chart(values: Numbers, names: Sequence[str] = ()) -> Chart | None:
+    """The numbers of a row over its steps; None where there are more than can be told apart.
+
+    Args:
+        values: [T, I].
+        names: of the I columns, where they have names.
+
+    Example:
+        >>> numbers_chart(np.array([[1.0], [2.0]])).lines[0].values
+        (1.0, 2.0)
+        >>> numbers_chart(np.zeros((2, 9))) is None
+        True
+    """
+    steps, width = values.shape
+    if width > _MOST:
+        return None
+    named = list(names) if len(names) == width else [f"number {k}" for k in range(width)]
+    lines = tuple(Line(name, 0, _listed(values[:, k])) for k, name in enumerate(named))
+    ticks = ticks_of([str(step) for step in range(1, steps + 1)])
+    words = f"{', '.join(named)} over {steps} steps."
+    return Chart("The row", words, "step", lines, (), ticks)
+
+
+def input_track(values: NDArray[np.float32]) -> Track:
+    """Numbers that were read, [T, I], beside what layers made of them."""
+    units = np.arange(values.shape[1], dtype=np.int64)
+    return Track(0, "input", 0, "x", "input", "", values, units)
 
 
 def ticks_of(labels: Sequence[str], most: int = 8) -> tuple[tuple[int, str], ...]:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ostinato.inspect.page.material import Answer, Attention, Axis, Chart
@@ -84,6 +86,7 @@ class Reading:
         chart: from what it said to the numbers that were read, drawn in place of a text; None: it
             read none.
         outlook: charts of what is said to come.
+        numbers: that the steps of the first axis hold, [T, I]; None: it reads none, or others.
         walked_once: names of modules whose steps have spectra; None: all.
         first: name of the module whose layers come first.
         cut: what of the input was left out.
@@ -103,6 +106,7 @@ class Reading:
     attention: Callable[[Any], list[Attention]] = lambda said: []
     chart: Callable[[Any], Chart | None] = lambda said: None
     outlook: Sequence[Chart] = ()
+    numbers: NDArray[np.float32] | None = None
     walked_once: tuple[str, ...] | None = None
     first: str | None = None
     cut: Cut | None = None

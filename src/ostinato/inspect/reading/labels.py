@@ -13,6 +13,7 @@ from torch import Tensor
 from ostinato.data.tables import rows_of
 from ostinato.data.words import WordTokenizer
 from ostinato.inspect.page.material import Answer, Axis
+from ostinato.inspect.page.series import numbers_chart
 from ostinato.inspect.reading.base import Cut, Limits, Reading, ReadingError, best_choices
 from ostinato.inspect.reading.texts import name_of, spaced, spelled_out
 from ostinato.layers.sequence import SequenceLayer
@@ -58,6 +59,7 @@ def classifier(model: Classifier, source: Any, limits: Limits) -> Reading:
         rows = best_choices(p, limits.top, coder.labels.entry)
         return [f"Label: {label}", *(f"{name}: {share:.4f}" for name, share in rows)]
 
+    numbers = None if texts else np.asarray(kept, dtype=np.float32)
     unit = f"{coder.tokenizer.unit}s" if coder.tokenizer is not None else "steps"
     joint = "" if texts and model.settings.data.tokens != "words" else " "
     return Reading(
@@ -70,6 +72,10 @@ def classifier(model: Classifier, source: Any, limits: Limits) -> Reading:
         lambda said: -network.probabilities(said)[0].max().log(),
         pieces,
         whole=whole,
+        chart=lambda said: (
+            None if numbers is None else numbers_chart(numbers, model.settings.data.values)
+        ),
+        numbers=numbers,
         cut=None if len(kept) == len(coded) else Cut(len(coded), len(kept), unit),
         notes=_notes(len(kept), limits),
     )

@@ -110,6 +110,10 @@ def forecaster(model: Forecaster, source: Any, limits: Limits) -> Reading:
         middle = network.output.middle(said)[:, 0].detach().float().cpu().numpy()
         return window_chart(reader, at.number, at.origin, middle)
 
+    def whole(said: Any) -> list[str]:
+        chart = None if chosen else window(said)
+        return [] if chart is None else [chart.words]
+
     outlook, notes = _outlook(model, source, at) if not chosen else ((), ())
     return Reading(
         "forecaster",
@@ -119,6 +123,7 @@ def forecaster(model: Forecaster, source: Any, limits: Limits) -> Reading:
         tuple(axes),
         loss=None if recursive and not known else loss,
         pieces=_pieces(at, rows, shape.history),
+        whole=whole,
         chart=window,
         outlook=outlook,
         walked_once=_READS,

@@ -678,7 +678,7 @@
 
   const groups = new Map();
   D.tracks.forEach((one, k) => {
-    const name = `layer ${one.layer}${one.direction ? ", from the end" : ""}`;
+    const name = one.kind === "input" ? "what was read" : `layer ${one.layer}${one.direction ? ", from the end" : ""}`;
     if (!groups.has(name)) groups.set(name, make("optgroup", null, { label: name }));
     groups.get(name).append(make("option", `${one.name} (${one.kind}), ${name}`, { value: k }));
   });
