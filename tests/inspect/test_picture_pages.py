@@ -20,17 +20,7 @@ def page_of(monkeypatch, module, call):
     """The plotly figure that a call would write."""
     kept = []
     monkeypatch.setattr(
-        module, "save_picture", lambda path, *, matplotlib, plotly, size: kept.append(plotly())
-    )
-    call()
-    return kept[0]
-
-
-def plain_page_of(monkeypatch, module, call):
-    """Likewise, of a picture that has no size of its own."""
-    kept = []
-    monkeypatch.setattr(
-        module, "save_picture", lambda path, *, matplotlib, plotly: kept.append(plotly())
+        module, "save_picture", lambda path, *, matplotlib, plotly, size=None: kept.append(plotly())
     )
     call()
     return kept[0]
@@ -106,7 +96,7 @@ def test_flow_that_has_no_rate_claims_none(monkeypatch):
     layer = ost.GRU(2, 3, bidirectional=True)
     trace = layer.trace(torch.randn(6, 1, 2), gradients=lambda out: out[0][-1].sum())
     flow = gradient_flow.gradient_flow(trace)
-    figure = plain_page_of(monkeypatch, gradient_flow, lambda: flow.draw("x.html"))
+    figure = page_of(monkeypatch, gradient_flow, lambda: flow.draw("x.html"))
     ways, back = (trace.name for trace in figure.data)
     assert " a step" in ways
     assert back == "0, h from the end"
@@ -121,7 +111,7 @@ def test_flow_over_many_powers_of_ten_has_a_tick_for_each(monkeypatch, weight, d
     torch.nn.init.constant_(cell.weight_hh, weight)
     trace = ost.Recurrent(cell).trace(torch.ones(9, 1, 1), gradients=lambda out: out[0][-1].sum())
     flow = gradient_flow.gradient_flow(trace)
-    figure = plain_page_of(monkeypatch, gradient_flow, lambda: flow.draw("x.html"))
+    figure = page_of(monkeypatch, gradient_flow, lambda: flow.draw("x.html"))
     assert (figure.layout.yaxis.dtick == 1) is decades
 
 

@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 
 # as far back as the words look, where the rows reach that far
 _LAG = 40
+# names that a legend inside the picture can hold
+_INSIDE = 4
 # within this of 1, gradients keep their size
 _STEADY = 0.002
 
@@ -200,6 +202,7 @@ def _draw(flows: Sequence[Flow], path: str | Path) -> None:
         path,
         matplotlib=lambda figure: _drawn(figure, flows, head),
         plotly=lambda: _page(flows, head),
+        size=(12.5 if len(flows) > _INSIDE else 9.0, 5.0),
     )
 
 
@@ -219,7 +222,9 @@ def _drawn(figure: Figure, flows: Sequence[Flow], head: str) -> None:
     axes.set_ylabel("size of d loss / d state")
     axes.set_title(head)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False)
+    # many names would stand on the lines
+    beside = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(flows) > _INSIDE else {}
+    axes.legend(frameon=False, **beside)
 
 
 def _page(flows: Sequence[Flow], head: str) -> Any:

@@ -55,7 +55,8 @@ def draw_piano_roll(
         axes.grid(alpha=0.3)
         axes.set(xlabel="time, quarter notes", ylabel="note", title=title)
         if given:
-            axes.legend(loc="upper right", frameon=False, ncols=2)
+            # above the notes, not on them
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=2)
 
     def plotly() -> Any:
         from plotly import graph_objects

@@ -141,7 +141,9 @@ def _drawn(figure: Figure, found: Trajectories, rows: Sequence[int]) -> None:
             zorder=2,
         )
         if len(path):
-            axes.annotate(f"row {row}", path[0], fontweight="bold", fontsize=9)
+            # below the first step's own label
+            below = {"xytext": (3, -11), "textcoords": "offset points"}
+            axes.annotate(f"row {row}", path[0], fontweight="bold", fontsize=9, **below)
         if found.labels is not None and len(path) * len(rows) <= _LABELS:
             for label, point in zip(found.labels[row], path, strict=True):
                 axes.annotate(
