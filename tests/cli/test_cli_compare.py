@@ -94,6 +94,35 @@ def test_history_may_be_left_out_and_draws_be_chosen(tmp_path, capsys):
     assert told("--seed", "3")["guesses"][-1] != plain["guesses"][-1]
 
 
+def test_full_and_places_and_draws_change_what_is_asked(tmp_path, capsys, monkeypatch):
+    data = tags(tmp_path)
+    monkeypatch.setattr("ostinato.compare.tagger._PLACES", 5)
+    asked = ["compare", str(tmp_path / "run"), str(data), "--json", "--steps", "0"]
+
+    def told(*options):
+        assert run([*asked, *options]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    few = told("--resamples", "40")
+    assert few["history"]["asked"] == 5
+    assert told("--resamples", "40", "--places", "7")["history"]["asked"] == 7
+    assert told("--resamples", "40", "--full")["history"]["asked"] > 7
+    assert any("by 40 draws" in note for note in few["notes"])
+    assert any("by 41 draws" in note for note in told("--resamples", "41")["notes"])
+
+
+def test_data_that_have_moved_are_asked_for_by_the_command_that_named_them(tmp_path, capsys):
+    data = tags(tmp_path)
+    data.rename(tmp_path / "moved.tsv")
+    starts = {"starts": [{"command": ["ostinato", "fit", "tags", "tags.tsv"]}]}
+    (tmp_path / "run" / "environment.json").write_text(json.dumps(starts))
+    assert run(["compare", str(tmp_path / "run"), str(data), "--no-history"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"There is no file {data}" in told
+    assert "begun by `ostinato fit tags tags.tsv`" in told
+    assert run(["compare", str(tmp_path / "run"), str(tmp_path / "moved.tsv"), "--no-history"]) == 0
+
+
 def test_training_data_may_be_named_beside_others(tmp_path, capsys):
     data = tags(tmp_path)
     other = tmp_path / "other.tsv"

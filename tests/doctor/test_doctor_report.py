@@ -1,7 +1,9 @@
 import json
 import random
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,8 +13,8 @@ import ostinato
 from ostinato.doctor import Finding, Remedy, Report, Severity, doctor
 from ostinato.doctor.checks import CHECKS
 from ostinato.doctor.findings import NotAsked, NotThere
-
-TASKS = ("language_model", "tagger", "classifier", "forecaster")
+from ostinato.tasks.registry import TASKS
+from ostinato.tasks.tagger.settings import TaggerSettings
 
 
 def finding(severity, check="padding"):
@@ -184,6 +186,25 @@ def test_a_run_whose_weights_are_cut_short_is_told(healthy, run, monkeypatch):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match="cut short"):
         doctor(folder)
+
+
+@dataclass(frozen=True)
+class OwnSettings(TaggerSettings):
+    TASK: ClassVar[str] = "my_task"
+
+
+class OwnTask(ostinato.Tagger):
+    """A task that is in no list."""
+
+    SETTINGS = OwnSettings
+
+
+def test_a_task_of_ones_own_is_looked_at_as_far_as_its_loss_goes(make):
+    rows = make["sentences"](60)
+    small = {"hidden_size": 8, "batch_size": 8, "max_steps": 2, "progress": False}
+    report = doctor(OwnTask.fit(rows, baselines=False, **small), rows)
+    assert {"weights", "vanishing", "dead_units"} <= set(report.healthy)
+    assert "padding" not in [*report.healthy, *report.skipped]
 
 
 def test_the_page_names_each_check():
