@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import shutil
 import statistics
 import tempfile
 import time
@@ -27,6 +26,7 @@ from ostinato.tasks.language_model.settings import LanguageModelSettings
 _ROOT = Path(__file__).parent.parent
 _TEXT = "To be, or not to be: that is the question. "
 _PAINTED = "performance.getEntriesByName('painted')[0]?.startTime"
+_READY = "document.documentElement.dataset.ready === 'yes'"
 # (steps, units, layers)
 CASES = ((200, 128, 1), (2000, 512, 1), (2000, 512, 2), (5000, 512, 1))
 
@@ -64,7 +64,7 @@ def opened(browser: Any, path: str, times: int) -> dict[str, float]:
     """Milliseconds from the navigation to the first picture, by the browser's own clock."""
     seen = []
     for _ in range(times):
-        browser.open(path)
+        browser.open(f"file://{path}", ready=_READY)
         while not (at := browser.run(_PAINTED)):
             time.sleep(0.01)
         seen.append(at)
@@ -72,16 +72,16 @@ def opened(browser: Any, path: str, times: int) -> dict[str, float]:
 
 
 def _browser() -> Any:
-    home = _ROOT / "tests" / "inspect" / "conftest.py"
+    """The tests' way to speak to Chromium."""
+    home = _ROOT / "tests" / "browser.py"
     spec = importlib.util.spec_from_file_location("inspect_browser", home)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    program = next((found for name in module.NAMES if (found := shutil.which(name))), None)
-    if program is None:
-        raise SystemExit("There is no Chromium on this machine: apt-get install chromium")
-    return module.Page(program)
+    if module.find_browser() is None:
+        raise SystemExit(module.MISSING)
+    return module.Browser()
 
 
 def main() -> None:
@@ -91,13 +91,11 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = [make(Path(folder), *case) for case in CASES]
-        browser = _browser()
-        try:
+        with _browser() as browser:
+            browser.size(1200, 900)
             for row in found:
                 row |= opened(browser, row.pop("page"), options.times)
                 print(_LINE.format(**row), flush=True)
-        finally:
-            browser.close()
     if options.json:
         options.json.write_text(json.dumps(found, indent=2), encoding="utf-8")
 
