@@ -370,6 +370,19 @@ def test_nothing_held_out_is_nothing_to_compare_on():
         ost.compare(model, rows, **QUICK)
 
 
+def test_sentences_that_depend_on_their_neighbours_are_drawn_in_blocks():
+    model, rows = tagger(1)
+    assert ost.compare(model, rows, train=rows, history=False, **QUICK).block == 1
+    # documents of 20 sentences, every second of which is tagged by another rule
+    other = [
+        [(word, "none") for word, _ in row] if (k // 20) % 2 else row
+        for k, row in enumerate(rows * 3)
+    ]
+    found = ost.compare(model, other, train=rows, history=False, **QUICK)
+    assert found.block >= 10
+    assert f"blocks of {found.block} sentences" in found.notes[-1]
+
+
 def test_another_task_is_refused():
     with pytest.raises(CompareError, match="no simple models beside LSTM"):
         ost.compare(ost.LSTM(2, 2), [])

@@ -76,6 +76,8 @@ def tagger_trial(model: Tagger, data: Any, asked: Asked) -> Trial:
         lengths.astype(np.float64),
         "sentence",
         f"{lengths.sum():,} words of {len(lengths):,} sentences",
+        # sentences of one document may be alike
+        block=None,
         confirmed=confirmed,
     )
     _guess(trial, rows, train, test, asked)
