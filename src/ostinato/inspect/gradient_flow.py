@@ -223,7 +223,7 @@ def _drawn(figure: Figure, flows: Sequence[Flow], head: str) -> None:
     axes.set_title(head)
     axes.grid(alpha=0.25)
     # many names would stand on the lines
-    beside = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(flows) > _INSIDE else {}
+    beside: Any = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(flows) > _INSIDE else {}
     axes.legend(frameon=False, **beside)
 
 

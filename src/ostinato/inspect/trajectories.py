@@ -142,7 +142,7 @@ def _drawn(figure: Figure, found: Trajectories, rows: Sequence[int]) -> None:
         )
         if len(path):
             # below the first step's own label
-            below = {"xytext": (3, -11), "textcoords": "offset points"}
+            below: Any = {"xytext": (3, -11), "textcoords": "offset points"}
             axes.annotate(f"row {row}", path[0], fontweight="bold", fontsize=9, **below)
         if found.labels is not None and len(path) * len(rows) <= _LABELS:
             for label, point in zip(found.labels[row], path, strict=True):
