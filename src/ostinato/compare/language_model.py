@@ -163,11 +163,12 @@ def text_history(
             rows.append(shuffled(read, k + 1, rng) if way == "shuffle" else read)
         return _last_nats(model, rows, tokens[targets])
 
+    most = longest if asked.full else _READ // (2 * len(targets))
     return trace_history(
         nats[chosen],
         ask,
         asked.steps or ladder(longest, _FIRST),
-        most=None if asked.steps else (asked.most(_READ // (2 * len(targets))) or longest),
+        most=None if asked.steps else most,
         unit=unit,
         longest=longest,
         # of a short text, places lie near each other
