@@ -1,5 +1,6 @@
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,31 @@ def test_a_frequency_makes_gaps_of_what_is_between(tmp_path):
     assert len(read_series(path, X).series(0)) == 3
     store = read_series(path, X, frequency="1h", fill="linear")
     assert store.series(0)[:, 0].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_a_finer_step_than_that_of_the_rows_asks_for_what_is_between():
+    table = {"date": hours(0, 1, 2), "x": [1, 3, 5]}
+    with pytest.raises(TableError, match=r"1 row\(s\) are missing between .*filled \(fill"):
+        read_series(table, X, frequency="30m")
+    store = read_series(table, X, frequency="30m", fill="linear")
+    assert store.series(0)[:, 0].tolist() == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("spelled", ["%d.%m.%Y %H", "%H, %d.%m.%Y", "%Y-%m"])
+def test_hours_and_months_alone_stand_for_their_beginning(spelled):
+    times = [datetime(2020, 1 + k, 1, 4 if "%H" in spelled else 0) for k in range(4)]
+    table = {"date": [time.strftime(spelled) for time in times], "x": [1, 2, 3, 4]}
+    columns = SeriesColumns(targets=("x",), time_format=spelled)
+    store = read_series(table, columns, fill="linear")
+    first = store.clock.spell(store.times(0, np.array([0])))[0]
+    assert first.startswith(times[0].strftime("%Y-%m"))
+    assert ("04:00" in first) == ("%H" in spelled)
+
+
+def test_a_format_that_is_none_is_told():
+    columns = SeriesColumns(targets=("x",), time_format="%d.%m.%Y %I")
+    with pytest.raises(TableError, match=r"time_format='%d.%m.%Y %I' cannot be read.*Write it"):
+        read_series({"date": ["01.02.2020 03"], "x": [1]}, columns)
 
 
 def test_a_fitted_model_reads_one_row_on_its_own_clock():

@@ -255,3 +255,38 @@ def test_too_short_a_series_is_told():
     found = fit({"x": wave(160)}, target="x")
     with pytest.raises(ValueError, match=r"5 row\(s\) of history are there, but 8 are needed"):
         found.predict({"x": wave(5)})
+
+
+def test_the_calendar_is_read_beside_the_values():
+    known = {
+        name: fit(hourly(), target="x", max_steps=1, calendar=cycles).context.sizes.known
+        for name, cycles in (("none", ()), ("day", ("day",)), ("both", ("day", "week")))
+    }
+    assert known["none"] == 0
+    assert 0 < known["day"] < known["both"]
+
+
+def test_quantiles_are_as_many_as_asked():
+    parts = {
+        levels: fit(hourly(), target="x", max_steps=1, output="quantile", quantiles=levels)
+        for levels in ((0.1, 0.5, 0.9), (0.05, 0.25, 0.5, 0.75, 0.95))
+    }
+    for levels, model in parts.items():
+        assert model.network.output.raw == len(levels)
+
+
+def test_times_are_read_as_they_are_spelled_and_stepped():
+    spelled = hourly(200).with_columns(pl.col("date").dt.strftime("%d.%m.%Y, %H-%M"))
+    options = {"target": "x", "max_steps": 1, "time_format": "%d.%m.%Y, %H-%M"}
+    found = fit(spelled, **options).predict(spelled).to_frame()
+    assert str(found["time"][0]) == "2020-01-09 08:00:00"
+    with pytest.raises(ValueError, match="date"):
+        fit(spelled, **{**options, "time_format": "%Y-%m-%d %H"})
+
+
+def test_a_finer_step_makes_gaps_that_are_filled():
+    half = fit(hourly(200), target="x", max_steps=1, frequency="30m", fill="linear")
+    times = half.predict(hourly(200)).to_frame()["time"]
+    assert str(times[1] - times[0]) == "0:30:00"
+    with pytest.raises(ValueError, match="fill"):
+        fit(hourly(200), target="x", max_steps=1, frequency="30m")

@@ -377,3 +377,9 @@ def test_vectors_are_of_words():
         fit(tune_embeddings=False)
     with pytest.raises(FileNotFoundError, match=r"no file 'nope\.txt' of word vectors"):
         fit(tokens="words", embeddings="nope.txt")
+
+
+def test_the_parts_that_are_set_apart_are_no_longer_than_asked():
+    whole, short = fit(), fit(most_apart=40)
+    assert whole.figures["held_out"]["tokens"] > 100
+    assert short.figures["held_out"]["tokens"] == 39

@@ -23,6 +23,14 @@ def test_every_task_takes_them_by_name(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_every_task_starts_the_weights_of_its_inputs(kind):
+    settings = settings_class(kind)().changed(initialise_input="zeros", cell="gru", hidden_size=8)
+    for cell in build_stack(settings.model, 3).cells:
+        assert not cell.gates.weight_ih.any()
+        assert cell.gates.weight_hh.any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_task_clips_through_time(kind):
     model = settings_class(kind)().changed(clip_gradient=0.1, clip_gradient_by="value").model
     stack = build_stack(model, 3)

@@ -78,6 +78,15 @@ def test_an_embedding_begins_with_the_vectors_of_a_file(tmp_path):
         use_vectors(embedding, ["Katze", "Hund"], tmp_path / "v.txt")
 
 
+def test_the_word_to_ask_for_next_has_letters(tmp_path, capsys):
+    (tmp_path / "a.txt").write_text(", , the , cat , , saw\n" * 40)
+    command = ["embed", str(tmp_path / "a.txt"), "--out", str(tmp_path / "v.txt"), "--size", "3"]
+    assert run([*command, "--epochs", "1"]) == 0
+    asked = capsys.readouterr().err.splitlines()[-1].split()
+    assert asked[:3] == ["Next:", "ostinato", "nearest"]
+    assert asked[-1] in ("the", "cat", "saw")
+
+
 def test_from_a_text_to_neighbours_by_commands(tmp_path, capsys):
     (tmp_path / "a.txt").write_text(text(300))
     at = str(tmp_path / "v.bin")

@@ -81,7 +81,9 @@ def embed(
         watch=watch,
     )
     vectors.save(out)
-    following = f"ostinato nearest {shlex.quote(str(out))} {shlex.quote(vectors.words[0])}"
+    # signs are frequent, but nothing to look for
+    word = next((word for word in vectors.words if word.isalpha()), vectors.words[0])
+    following = f"ostinato nearest {shlex.quote(str(out))} {shlex.quote(word)}"
     if as_json:
         say_json({"file": str(out), "words": len(vectors), "size": vectors.size, "next": following})
         return

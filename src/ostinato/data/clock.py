@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ostinato.data.columns import TableError
+
 __all__ = ["Clock", "Times", "clock_of", "infer_clock", "parse_times"]
 
 # microseconds since 1970 of dates and times, or whole numbers
@@ -130,6 +132,9 @@ def parse_times(column: pl.Series, format: str | None = None) -> tuple[Times, bo
     Returns:
         The times, whether they are dates (and no plain numbers), and the first row that cannot be
         read, if any.
+
+    Raises:
+        TableError: the format is none.
     """
     if column.dtype.is_temporal():
         parsed = column.cast(pl.Datetime("us"))
@@ -220,7 +225,13 @@ def _filled(column: pl.Series, dates: bool) -> tuple[Times, bool, int | None]:
 def _parse_text(text: pl.Series, format: str | None) -> pl.Series:
     options: dict[str, Any] = {"time_unit": "us", "strict": False}
     if format is not None:
-        return _plain(text, format, options)
+        try:
+            return _plain(text, format, options)
+        except pl.exceptions.PolarsError as error:
+            why = str(error).split("\n", 1)[0].removesuffix(".")
+            raise TableError(
+                f"time_format={format!r} cannot be read by: {why}. Write it like '%d.%m.%Y %H:%M'."
+            ) from error
     first = next((one for one in text.head(1000) if one), "")
     if _ZONE.search(first) and ":" in first:
         options["time_zone"] = "UTC"
@@ -241,5 +252,8 @@ def _plain(text: pl.Series, format: str | None, options: dict[str, Any]) -> pl.S
     if format is not None and "%d" not in format:
         # a month alone stands for its first day
         text, format = text + "-01", format + "-%d"
+    if format is not None and "%H" in format and "%M" not in format:
+        # an hour alone stands for its first minute
+        text, format = text + "|00", format + "|%M"
     found = text.str.to_datetime(format, **options)
     return found.dt.replace_time_zone(None).cast(pl.Datetime("us"))

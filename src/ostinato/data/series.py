@@ -200,7 +200,8 @@ def _disorder(raw: RawRows, clock: Clock, row: int, before: int, off: bool) -> T
             f"{raw.where(int(first))}: {now}{who} comes after {past}. Sort the rows by time."
         )
     own = infer_clock(mine, raw.dates)
-    if own is not None and str(own) != str(clock):
+    # a single series is not mixed: its step was asked for, and rows of it are missing
+    if own is not None and str(own) != str(clock) and len(raw.ids) > 1:
         return TableError(
             f"{where}: mixed frequencies: the rows{who} are {own} apart, others {clock}. Bring "
             "them to one step, or fit the series of each step on their own."
