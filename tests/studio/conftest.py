@@ -1,14 +1,19 @@
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-# so that test files here can import browser.py and asking.py
-sys.path.insert(0, str(Path(__file__).parent))
-
 import ostinato
-from ostinato import Classifier, Forecaster, LanguageModel, Tagger
+from ostinato import (
+    Captioner,
+    Classifier,
+    Composer,
+    Forecaster,
+    LanguageModel,
+    Tagger,
+    Translator,
+)
+from ostinato.data.music import Piece
 from ostinato.studio.library import Library
 
 TEXT = "to be, or not to be: that is the question.\n" * 40
@@ -17,6 +22,9 @@ TAGGED = [
     [("Fruit", "NOUN"), ("rots", "VERB"), (".", "PUNCT")],
 ]
 LABELLED = [("a good film", "good"), ("a bad film", "bad"), ("good, good", "good"), ("bad", "bad")]
+PAIRS = [("one two", "eins zwei"), ("two one", "zwei eins")]
+VECTORS = [([0.0, 1.0, 2.0], "up"), ([1.0, 0.0, 2.0], "down")]
+TUNE = Piece(((60, 64), (62,), (), (62, 65)) * 4)
 COMMON = {"progress": False, "baselines": False, "max_steps": 12}
 
 
@@ -38,6 +46,10 @@ def _fit(folder):
     Forecaster.fit(
         series, out=folder / "forecaster", target="y", horizon=2, hidden_size=4, **COMMON
     )
+    small = {"hidden_size": 6, "batch_size": 4, **COMMON, "max_steps": 60, "lr": 0.02}
+    Translator.fit(PAIRS * 12, out=folder / "translator", tokens="words", embedding_size=6, **small)
+    Captioner.fit(VECTORS * 12, out=folder / "captioner", **small)
+    Composer.fit([TUNE] * 4, out=folder / "composer", validation=TUNE, test=TUNE, **small)
 
 
 def _rest():
@@ -61,4 +73,4 @@ def runs(fitted, tmp_path):
 
 @pytest.fixture(scope="session")
 def library(fitted):
-    return Library([fitted], most=5)
+    return Library([fitted], most=8)

@@ -35,7 +35,7 @@ def test_without_a_name_the_folder_runs_is_shown_or_else_this_one(
 ):
     monkeypatch.chdir(runs.parent)
     assert run(["studio", "--port", "0"]) == 0
-    assert capsys.readouterr().out.startswith("5 runs at ")
+    assert capsys.readouterr().out.startswith("8 runs at ")
     monkeypatch.chdir(runs / "lm")
     assert run(["studio", "--port", "0"]) == 0
     assert capsys.readouterr().out.startswith("1 run at ")

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from ostinato.studio.holding import Hold
+from ostinato.studio.holding import Hold, Unit
 from ostinato.studio.writing import MOST_TOKENS, Wish, write_events
 from ostinato.tasks.language_model.sampling import Sampling
 
@@ -66,7 +66,7 @@ def test_words_are_spelled_as_generate_spells_them(words):
     "sampling", [Sampling(), Sampling(repetition_penalty=1.5), Sampling(temperature=0)]
 )
 def test_writing_on_is_writing_longer(lm, sampling):
-    hold = [Hold(1, "h", 2, 0.9)]
+    hold = [Hold("stack.1", "h", 2, 0.9)]
     wish = Wish("to be", length=24, sampling=sampling, seed=4, holds=hold)
     *whole, _ = write_events(lm, wish)
     *first, _ = write_events(lm, dataclasses.replace(wish, length=10))
@@ -87,13 +87,17 @@ def test_writing_on_is_writing_longer(lm, sampling):
 def test_without_its_own_tokens_the_held_text_goes_on_from_the_other(lm):
     *first, _ = write_events(lm, Wish("to be", length=5))
     tokens = [event["plain"]["token"] for event in first]
-    event = next(write_events(lm, Wish("to be", tokens, length=1, holds=[Hold(0, "h", 0, 0.0)])))
+    event = next(
+        write_events(lm, Wish("to be", tokens, length=1, holds=[Hold("stack.0", "h", 0, 0.0)]))
+    )
     assert event["at"] == 5
     assert set(event) == {"at", "plain", "held"}
 
 
 def test_a_held_unit_changes_the_text_from_a_place_that_is_told(lm):
-    wish = Wish("to be", length=60, holds=[Hold(1, "h", 0, 1.0), Hold(1, "h", 3, -1.0)])
+    wish = Wish(
+        "to be", length=60, holds=[Hold("stack.1", "h", 0, 1.0), Hold("stack.1", "h", 3, -1.0)]
+    )
     plain, held, last = texts(lm, wish)
     assert plain == texts(lm, Wish("to be", length=60))[0]
     parted = last["parted"]
@@ -104,22 +108,24 @@ def test_a_held_unit_changes_the_text_from_a_place_that_is_told(lm):
 
 def test_the_value_and_the_moment_of_holding_change_what_could_come(lm):
     def first(**changes):
-        wish = Wish("to be, or", length=1, holds=[Hold(1, "h", 0, 1.0)])
+        wish = Wish("to be, or", length=1, holds=[Hold("stack.1", "h", 0, 1.0)])
         return next(write_events(lm, dataclasses.replace(wish, **changes)))["held"]["top"]
 
     found = [
         first(),
         first(hold_prompt=False),
-        first(holds=[Hold(1, "h", 0, -1.0)]),
-        first(holds=[Hold(1, "h", 1, 1.0)]),
-        first(holds=[Hold(1, "c", 0, 1.0)]),
-        first(holds=[Hold(0, "h", 0, 1.0)]),
+        first(holds=[Hold("stack.1", "h", 0, -1.0)]),
+        first(holds=[Hold("stack.1", "h", 1, 1.0)]),
+        first(holds=[Hold("stack.1", "c", 0, 1.0)]),
+        first(holds=[Hold("stack.0", "h", 0, 1.0)]),
     ]
     assert all(a != b for k, a in enumerate(found) for b in found[:k])
 
 
 def test_rows_tell_probabilities_and_the_watched_unit(lm):
-    wish = Wish("to be", length=8, watch=(1, "c", 2), holds=[Hold(1, "c", 2, 0.25)])
+    wish = Wish(
+        "to be", length=8, watch=Unit("stack.1", "c", 2), holds=[Hold("stack.1", "c", 2, 0.25)]
+    )
     *events, _ = write_events(lm, wish)
     for event in events:
         row = event["plain"]
@@ -158,8 +164,8 @@ def test_wishes_out_of_range_are_refused(changes, message):
     ("changes", "message"),
     [
         ({"prompt": "Z"}, "not in the training text: 'Z'"),
-        ({"watch": (0, "h", 99)}, "has no unit 99"),
-        ({"holds": [Hold(7, "h", 0, 1.0)]}, "There is no layer 7"),
+        ({"watch": Unit("stack.0", "h", 99)}, "has no unit 99"),
+        ({"holds": [Hold("stack.7", "h", 0, 1.0)]}, "There is no layer 'stack.7'"),
         ({"written": [10_000]}, "There is no token 10000"),
     ],
 )

@@ -86,8 +86,8 @@ def _is_npz(source: Any) -> bool:
 
 def _npz_rows(path: Path, layout: Layout, captioned: bool) -> Iterator[Captioned]:
     try:
-        # arrays of objects are pickles, and are refused
-        with np.load(path, allow_pickle=False) as file:
+        # arrays of objects are pickles, and are refused; numpy leaves a broken file open
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             names = [*layout.values[:1], *([layout.label] if captioned else [])]
             for name in names:
                 if name not in file.files:

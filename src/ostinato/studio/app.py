@@ -32,8 +32,8 @@ from ostinato.studio.questions import Questions
 
 __all__ = ["studio_app"]
 
-# bytes of a request: a text of the most characters there may be, and some settings
-_MOST_BYTES = 2_000_000
+# bytes of a request: a table or file as large as may be, and some settings
+_MOST_BYTES = 24_000_000
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -62,6 +62,7 @@ def studio_app(library: Library, *, names: Iterable[str] | None = LOOPBACK) -> S
         Route("/runs/{key}/diagrams", _page(pages.diagrams)),
         Route("/api/curves", _asked_by_address(questions.curves)),
         Route("/api/runs/{key}/read", _asked(questions.read), methods=["POST"]),
+        Route("/api/runs/{key}/open", _asked(questions.open), methods=["POST"]),
         Route("/api/runs/{key}/view", _asked(questions.view), methods=["POST"]),
         Route("/api/runs/{key}/inside", _asked(questions.inside), methods=["POST"]),
         Route("/api/runs/{key}/write", _streamed(questions.write), methods=["POST"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, overload
 
 __all__ = ["AskedError", "Asked"]
@@ -50,16 +50,16 @@ class Asked:
             raise AskedError('The request must be a JSON object, such as {"text": "To be"}.')
         return cls(fields)
 
-    def text(self, name: str, default: str = "") -> str:
-        """A text."""
+    def text(self, name: str, default: str = "", *, most: int = _LONGEST) -> str:
+        """A text of so many characters at most."""
         value = self._fields.get(name)
         if value is None:
             return default
         if not isinstance(value, str):
             raise self._wrong(name, "text")
-        if len(value) > _LONGEST:
+        if len(value) > most:
             raise AskedError(
-                f"{name} has {len(value):,} characters. Send {_LONGEST:,} at most: the studio is "
+                f"{name} has {len(value):,} characters. Send {most:,} at most: the studio is "
                 "for looking closely; ostinato eval reads texts of any length."
             )
         # browsers send line ends as they are on their system
@@ -102,6 +102,10 @@ class Asked:
         if not isinstance(value, list) or not all(type(one) is int for one in value):
             raise self._wrong(name, "a list of whole numbers")
         return value
+
+    def raw(self, names: Iterable[str]) -> tuple[Any, ...]:
+        """Fields as they came, to tell one request from another."""
+        return tuple(json.dumps(self._fields.get(name), sort_keys=True) for name in names)
 
     def inner(self, name: str) -> list[Asked]:
         """A list of objects."""

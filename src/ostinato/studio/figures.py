@@ -95,9 +95,15 @@ def curves_figure(
 
 
 def heat_figure(
-    values: NDArray[Any], tokens: Sequence[str], units: NDArray[Any], *, kind: str, name: str
+    values: NDArray[Any],
+    tokens: Sequence[str],
+    units: NDArray[Any],
+    *,
+    kind: str,
+    name: str,
+    along: str = "tokens",
 ) -> Figure:
-    """A heat map of units (up) over tokens (along).
+    """A heat map of units (up) over steps (along).
 
     Args:
         values: [T, units].
@@ -105,6 +111,7 @@ def heat_figure(
         units: numbers of the units.
         kind: "gate" has a scale from 0 to 1; of others 0 is in the middle.
         name: what it is, for the bar of colours.
+        along: what the steps are.
 
     Returns:
         The figure, to which the page adds the tokens for those who point at a cell; where there
@@ -126,12 +133,13 @@ def heat_figure(
         "zmin": 0.0 if gate else -top,
         "zmax": 1.0 if gate else top,
         "colorbar": {"title": {"text": name}, "thickness": 12},
-        "hovertemplate": "token %{x} %{customdata}<br>unit %{y}<br>%{z:.3f}<extra></extra>",
+        "hovertemplate": "%{x}: %{customdata}<br>unit %{y}<br>%{z:.3f}<extra></extra>",
     }
     axis = {
         "tickvals": ticks,
-        "ticktext": [tokens[k] for k in ticks],
-        "title": {"text": "tokens"},
+        "ticktext": [_short(tokens[k]) for k in ticks],
+        "title": {"text": along, "standoff": 8},
+        "automargin": True,
         "tickangle": 0 if max((len(t) for t in tokens), default=0) < 4 else -60,
     }
     layout = {
@@ -140,6 +148,10 @@ def heat_figure(
         "yaxis": {"title": {"text": "unit"}, "automargin": True},
     }
     return {"data": [heat], "layout": layout, "every": every}
+
+
+def _short(label: str, most: int = 16) -> str:
+    return label if len(label) <= most else f"{label[: most - 1]}…"
 
 
 def packed(values: NDArray[Any]) -> Figure:

@@ -2,7 +2,9 @@
 
 A page of another site that a browser on this machine opens can send requests to this machine, too,
 and its name may even be made to lead here (DNS rebinding). So the names in Host and Origin are
-checked, and answers say that nothing from elsewhere is to be loaded or to frame them.
+checked, and what browsers say of who began a request (Fetch Metadata,
+https://www.w3.org/TR/fetch-metadata/, a resource isolation policy as https://secmetadata.appspot.com
+has it); answers say that nothing from elsewhere is to be loaded or to frame them.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ _POLICY = (
     "img-src 'self' data: blob:; font-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
+# what a browser says of requests that no other site began; links from elsewhere are followed
+_OWN = ("same-origin", "none")
 _HEADERS = {
     "content-security-policy": _POLICY,
     "x-content-type-options": "nosniff",
@@ -106,6 +110,9 @@ class Guard:
                 f"This studio is not called {_name(host)!r}. Open it under the address that it "
                 "printed when it began, or start it with --host and the name you use.\n"
             )
+        site = headers.get("sec-fetch-site", "none")
+        if site not in _OWN and headers.get("sec-fetch-mode") != "navigate":
+            return "Requests of other sites are refused: only the studio's own pages may ask.\n"
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != host:
             return f"Requests from {origin} are refused: only the studio's own pages may ask.\n"

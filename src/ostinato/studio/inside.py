@@ -7,10 +7,12 @@ from typing import Any
 
 from ostinato.inspect.gradient_flow import Flow, GradientFlow, gradient_flow
 from ostinato.inspect.pictures import COLOURS
+from ostinato.inspect.reading import Reading
+from ostinato.inspect.reading.base import traced
 from ostinato.inspect.saturation import Saturation, Saturations, saturation
-from ostinato.inspect.trace import trace
 from ostinato.studio.figures import Figure
-from ostinato.studio.material import Material
+from ostinato.studio.holding import state_shapes
+from ostinato.studio.labels import layer_words
 
 __all__ = ["flow_figure", "flow_rows", "look_inside", "saturation_figure", "saturation_rows"]
 
@@ -18,24 +20,23 @@ __all__ = ["flow_figure", "flow_rows", "look_inside", "saturation_figure", "satu
 _SIGNS = ("circle", "square", "diamond", "cross", "triangle-up")
 
 
-def look_inside(made: Material) -> tuple[GradientFlow, Saturations | None]:
-    """Trace a text with the gradients of its last answer.
+def look_inside(made: Reading) -> tuple[GradientFlow, Saturations | None]:
+    """Trace what was read with the gradients of its last answer.
 
     Returns:
         How gradients flow, and how far gates are at their ends; None where nothing has ends.
 
     Raises:
-        ValueError: the network has no recurrent layer.
+        ValueError: the network has no recurrent layer, or there is nothing to differentiate.
     """
-    found = trace(
-        made.module,
-        *made.inputs,
-        only=("state", "gate", "value"),
-        layers=made.layers,
-        rows=[0],
-        training=False,
-        gradients=made.loss,
-    )
+    if made.loss is None:
+        raise ValueError(
+            "A recursive forecast of what nobody knows yet draws its own past, through which no "
+            "gradient flows. Let it begin earlier, where it is known what came."
+        )
+    walked = tuple(prefix for axis in made.axes for prefix in axis.layers)
+    layers = [shape.layer for shape in state_shapes(made.module) if shape.layer.startswith(walked)]
+    found = traced(made, gradients=True, only=("state", "gate", "value"), layers=layers)
     bounded = any(part.function in ("sigmoid", "tanh") for part in found.parts)
     return gradient_flow(found), saturation(found) if bounded else None
 
@@ -121,9 +122,7 @@ def saturation_rows(found: Saturations) -> list[list[Any]]:
 
 def _title(one: Flow | Saturation) -> str:
     name = one.state if isinstance(one, Flow) else one.name
-    # its number in the stack that walks over the text
-    number = one.layer.rpartition(".")[2]
-    return f"layer {number}, {name}" + (" from the end" if one.direction else "")
+    return f"{layer_words(one.layer, one.direction)}, {name}"
 
 
 def _shown(rate: float) -> str:

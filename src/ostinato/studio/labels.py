@@ -1,12 +1,14 @@
-"""How tokens are shown: those that are blank or nothing to the eye by a sign."""
+"""How tokens, layers and probabilities are shown: what is blank to the eye by a sign."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 from ostinato.data.tokenizers import Tokenizer
+from ostinato.inspect.reading.base import best_choices
+from ostinato.inspect.reading.texts import name_of
 
-__all__ = ["label_of", "most_probable", "visible"]
+__all__ = ["label_of", "layer_words", "most_probable", "visible"]
 
 _SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"}
 
@@ -30,11 +32,23 @@ def label_of(tokenizer: Tokenizer, token: int) -> str:
         >>> label_of(letters, 2), label_of(letters, letters.end)
         ('␣', '<end>')
     """
-    if token == tokenizer.stop:
-        return "<end>"
-    if token == tokenizer.unknown:
-        return "<unknown>"
-    return visible(tokenizer.decode([token]))
+    return visible(name_of(tokenizer, token))
+
+
+def layer_words(layer: str, direction: int) -> str:
+    """A layer of a trace in words.
+
+    Example:
+        >>> layer_words("stack.1", 0), layer_words("encoder.0", 1)
+        ('layer 1', 'encoder, layer 0, from the end')
+        >>> layer_words("members.2.stack.0", 0)
+        'member 2, layer 0'
+    """
+    module, _, number = layer.rpartition(".")
+    # most networks have one stack, which needs no name
+    names = ".".join(name for name in module.split(".") if name not in ("", "stack", "network"))
+    words = [*([names.replace("members.", "member ")] if names else []), f"layer {number}"]
+    return ", ".join([*words, "from the end"] if direction else words)
 
 
 def most_probable(tokenizer: Tokenizer, p: Tensor, count: int = 8) -> list[tuple[str, float]]:
@@ -51,6 +65,5 @@ def most_probable(tokenizer: Tokenizer, p: Tensor, count: int = 8) -> list[tuple
         >>> most_probable(CharTokenizer("ab"), torch.tensor([0.25, 0.75]), count=1)
         [('b', 0.75)]
     """
-    best = p.topk(min(count, len(p)))
-    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    return [(label_of(tokenizer, token), value) for token, value in pairs if value > 0]
+    best = best_choices(p, count, lambda token: label_of(tokenizer, token))
+    return [pair for pair in best if pair[1] > 0]

@@ -15,21 +15,17 @@ from ostinato.inspect.diagrams import KINDS, DiagramError, diagram
 from ostinato.studio.asked import Asked
 from ostinato.studio.figures import measures_of
 from ostinato.studio.holding import state_shapes
+from ostinato.studio.labels import layer_words
 from ostinato.studio.learning import AXES, Learning, flat_settings
 from ostinato.studio.library import Library, Loaded
-from ostinato.studio.material import readable
+from ostinato.studio.prompts import verb_of
 from ostinato.studio.questions import Questions, differing_rows, plain, run_row
+from ostinato.studio.reading import prompt_for
 from ostinato.studio.writing import MOST_TOKENS
 
 __all__ = ["Pages"]
 
 _FOLDER = Path(__file__).parent
-
-_EXAMPLES = {
-    "language_model": "",
-    "tagger": "Time flies like an arrow.",
-    "classifier": "A film that is much too long.",
-}
 
 
 class Pages:
@@ -81,27 +77,27 @@ class Pages:
         )
 
     def read(self, key: str, asked: Asked) -> str:
-        """A text as a model reads it."""
+        """What a model is asked, and its answers step by step."""
         loaded = self.library.load(key)
+        verb = verb_of(loaded.task)
         return self._page(
             "read.html",
-            f"{key}: read",
-            readable=readable(loaded.task),
-            text=asked.text("text") or _example(loaded),
+            f"{key}: {verb.lower()}",
+            **_form(loaded, asked),
             **self._tabs(key, loaded.task, "read"),
         )
 
     def write(self, key: str, asked: Asked) -> str:
-        """A text that a model continues, with a unit held beside it."""
+        """A text that a model continues, with units held beside it."""
         loaded = self.library.load(key)
         writes = loaded.task == "language_model"
         return self._page(
             "write.html",
             f"{key}: write",
             writes=writes,
-            text=asked.text("text") or _example(loaded),
-            states=[vars(s) for s in state_shapes(loaded.model.network)] if writes else [],
             most=MOST_TOKENS,
+            instead=verb_of(loaded.task),
+            **_form(loaded, asked),
             **self._tabs(key, loaded.task, "write"),
         )
 
@@ -111,8 +107,7 @@ class Pages:
         return self._page(
             "inside.html",
             f"{key}: inside",
-            readable=readable(loaded.task),
-            text=asked.text("text") or _example(loaded),
+            **_form(loaded, asked),
             **self._tabs(key, loaded.task, "inside"),
         )
 
@@ -134,10 +129,8 @@ class Pages:
         return self._templates.get_template(template).render(title=title, **told)
 
     def _tabs(self, key: str, task: str, here: str) -> dict[str, Any]:
-        tabs = {"run": "About", "read": "Read", "write": "Write", "inside": "Inside"}
+        tabs = {"run": "About", "read": verb_of(task), "write": "Write", "inside": "Inside"}
         tabs["diagrams"] = "Diagrams"
-        if not readable(task):
-            del tabs["read"], tabs["inside"]
         if task != "language_model":
             del tabs["write"]
         return {"key": key, "task": task.replace("_", " "), "tabs": tabs, "here": here}
@@ -161,16 +154,24 @@ def _drawing(loaded: Loaded, kind: str) -> dict[str, Any]:
     return told | {"svg": Markup(drawn.svg), "words": drawn.words}
 
 
-def _example(loaded: Loaded) -> str:
-    """A text to begin with: of a language model, letters that it knows."""
-    if loaded.task == "language_model":
-        known = "The "
-        try:
-            loaded.model.tokenizer.encode(known)
-        except ValueError:
-            return "\n"
-        return known
-    return _EXAMPLES.get(loaded.task, "")
+def _form(loaded: Loaded, asked: Asked) -> dict[str, Any]:
+    """What a page's form needs; `trouble` says why there is none."""
+    try:
+        prompt = prompt_for(loaded)
+    except ValueError as error:
+        return {"trouble": str(error), "prompt": None, "start": {}, "states": []}
+    shapes = state_shapes(loaded.model.network)
+    if not shapes:
+        trouble = (
+            f"This {loaded.task} has no recurrent layer (model.cell is none), so that there are no "
+            "steps to look at. Fit one with a cell; ask this one by its command."
+        )
+        return {"trouble": trouble, "prompt": prompt, "start": {}, "states": []}
+    start = prompt.start(loaded.model) | {"is_start": True}
+    if asked.text("text"):
+        start |= {"text": asked.text("text"), "is_start": False}
+    states = [vars(s) | {"words": f"{layer_words(s.layer, s.direction)}, {s.name}"} for s in shapes]
+    return {"trouble": "", "prompt": prompt, "start": start, "states": states}
 
 
 def _number(value: Any, digits: int = 4) -> str:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ostinato.studio.asked import Asked
+from ostinato.studio.answers import (
+    cut_words,
+    labels_of,
+    lively,
+    part_answer,
+    row_answer,
+    unit_answer,
+)
+from ostinato.studio.asked import Asked, AskedError
 from ostinato.studio.figures import curves_figure, heat_figure, measures_of
-from ostinato.studio.holding import Hold
+from ostinato.studio.holding import Hold, Unit
 from ostinato.studio.inside import (
     flow_figure,
     flow_rows,
@@ -21,13 +29,16 @@ from ostinato.studio.inside import (
 )
 from ostinato.studio.learning import Learning, Progress, differing
 from ostinato.studio.library import Library, Loaded
-from ostinato.studio.reading import Choice, Kept, Reading, Told, choose, read, view
+from ostinato.studio.reading import Choice, Kept, Reading, choose, prompt_for, read, view
 from ostinato.studio.writing import Wish, write_events
 from ostinato.tasks.language_model.sampling import Sampling
 
 __all__ = ["Questions"]
 
 Answer = dict[str, Any]
+
+# units held at once, and characters of a file in base 64
+MOST_HOLDS, MOST_FILE = 64, 22_000_000
 
 
 class Questions:
@@ -81,59 +92,81 @@ class Questions:
     # reading
 
     def read(self, key: str, asked: Asked) -> Answer:
-        """How a model reads a text: tokens, answers after each, and what can be looked at."""
+        """What a model makes of what it is given: steps, answers, and what can be looked at.
+
+        The fields are those of its prompt, and `holds`, a list of units with `layer`, `direction`,
+        `name`, `unit` and `value`.
+        """
         reading = self._reading(self.library.load(key), asked)
-        made = reading.material
         return {
-            "tokens": made.tokens,
-            "pieces": made.pieces,
-            "question": made.question,
-            "answers": [[[label, _short(p)] for label, p in row] for row in reading.answers],
-            "surprise": None
-            if reading.surprise is None
-            else [None if s is None else _short(s) for s in reading.surprise],
-            "parts": [_part_row(part) for part in reading.parts],
-            "chosen": _part_row(choose(reading, Choice())),
-            "cut": made.cut,
+            "plain": row_answer(reading.plain),
+            "held": None if reading.held is None else row_answer(reading.held),
+            "parts": [part_answer(part) for part in reading.parts],
+            "chosen": part_answer(choose(reading, Choice())),
+            "figures": reading.figures,
         }
 
     def view(self, key: str, asked: Asked) -> Answer:
-        """What the units of a layer do over a text: a heat map of all, the values of one."""
+        """What the units of a layer do over the steps: a heat map of all, the values of one.
+
+        Besides the fields of `read`: layer, direction, name and unit of what is looked at, `held`
+        (look at the answer with units held), `figure` (draw the heat map, too).
+        """
         loaded = self.library.load(key)
         reading = self._reading(loaded, asked)
         choice = Choice(
-            asked.whole("layer"), asked.whole("direction", 0), asked.text("name") or None
+            asked.text("layer") or None, asked.whole("direction", 0), asked.text("name") or None
         )
-        part = choose(reading, choice)
-        values = self._views.get(
-            (loaded.key, loaded.stamp, asked.text("text"), part), lambda: view(reading, part)
-        )
+        part, held = choose(reading, choice), asked.flag("held")
+        row = reading.row(held)
+        values = self._views.get((*self._key(loaded, asked), part, held), lambda: view(row, part))
         unit = asked.whole("unit", 0)
         if not 0 <= unit < part.units:
             raise ValueError(
                 f"{part.name} of layer {part.layer} has no unit {unit}. Choose one of "
                 f"0..{part.units - 1}."
             )
-        answer = _part_row(part) | {"unit": unit, **_unit_row(values[:, unit], part)}
+        answer = part_answer(part) | {"unit": unit, **unit_answer(values[:, unit], part.kind)}
         if asked.flag("figure", True):
-            tokens, units = reading.material.tokens, np.arange(part.units)
-            answer["figure"] = heat_figure(values, tokens, units, kind=part.kind, name=part.name)
-            answer["lively"] = _lively(values)
+            labels, units = labels_of(row.told.made, part.axis), np.arange(part.units)
+            answer["figure"] = heat_figure(
+                values,
+                labels,
+                units,
+                kind=part.kind,
+                name=part.name,
+                along=row.told.made.axes[part.axis].name,
+            )
+            answer["lively"] = lively(values)
         return answer
 
+    def open(self, key: str, asked: Asked) -> Answer:
+        """What a file (`name`, `content` in base 64) says, as fields of the form."""
+        loaded = self.library.load(key)
+        try:
+            content = base64.b64decode(asked.text("content", most=MOST_FILE), validate=True)
+        except ValueError:
+            raise AskedError("content must be a file in base 64.") from None
+        return prompt_for(loaded).opened(loaded.model, asked.text("name", "file"), content)
+
     def _reading(self, loaded: Loaded, asked: Asked) -> Reading:
-        text = asked.text("text")
+        holds = holds_of(asked)
         reading: Reading = self._readings.get(
-            (loaded.key, loaded.stamp, text), lambda: read(loaded, text)
+            self._key(loaded, asked), lambda: read(loaded, asked, holds)
         )
         return reading
+
+    def _key(self, loaded: Loaded, asked: Asked) -> tuple[Any, ...]:
+        fields = asked.raw(prompt_for(loaded).fields)
+        return (loaded.key, loaded.stamp, fields, tuple(holds_of(asked)))
 
     # gradients
 
     def inside(self, key: str, asked: Asked) -> Answer:
         """How gradients flow back through a text, and how far gates are at their ends."""
         loaded = self.library.load(key)
-        made = self._reading(loaded, asked).material
+        reading = self._reading(loaded, asked)
+        made = reading.row(reading.held is not None).told.made
         flow, ends = look_inside(made)
         sections = [
             {
@@ -154,7 +187,12 @@ class Questions:
                     "rows": saturation_rows(ends),
                 }
             )
-        return {"sections": sections, "tokens": len(made.tokens), "cut": made.cut}
+        return {
+            "sections": sections,
+            "steps": len(made.axes[0].labels),
+            "cut": cut_words(made),
+            "facts": dict(reading.plain.told.facts),
+        }
 
     # writing
 
@@ -185,13 +223,7 @@ def wish_of(asked: Asked) -> Wish:
         top_p=asked.number("top_p"),
         repetition_penalty=asked.number("repetition_penalty", 1.0),
     )
-    holds = [
-        Hold(h.whole("layer", 0), h.text("name", "h"), h.whole("unit", 0), h.number("value", 0.0))
-        for h in asked.inner("holds")
-    ]
-    watch = [
-        (w.whole("layer", 0), w.text("name", "h"), w.whole("unit", 0)) for w in asked.inner("watch")
-    ]
+    watch = [unit_of(one) for one in asked.inner("watch")]
     return Wish(
         asked.text("prompt"),
         asked.numbers("written") or [],
@@ -199,10 +231,38 @@ def wish_of(asked: Asked) -> Wish:
         asked.whole("length", 200),
         sampling,
         asked.whole("seed", 0),
-        holds,
+        holds_of(asked),
         asked.flag("hold_prompt", True),
         watch[0] if watch else None,
     )
+
+
+def unit_of(asked: Asked) -> Unit:
+    """A unit that is meant.
+
+    Example:
+        >>> unit_of(Asked({"layer": "stack.0", "name": "c", "unit": "3"}))
+        Unit(layer='stack.0', name='c', unit=3, direction=0)
+    """
+    place = asked.text("layer"), asked.text("name"), asked.whole("unit", 0)
+    return Unit(*place, asked.whole("direction", 0))
+
+
+def holds_of(asked: Asked) -> list[Hold]:
+    """The units that are to be held.
+
+    Raises:
+        AskedError: a field is of the wrong kind, or there are too many.
+    """
+    holds = asked.inner("holds")
+    if len(holds) > MOST_HOLDS:
+        raise AskedError(f"{len(holds)} units are to be held. Hold {MOST_HOLDS} at most.")
+    found = []
+    for one in holds:
+        unit = unit_of(one)
+        value = one.number("value", 0.0)
+        found.append(Hold(unit.layer, unit.name, unit.unit, value, unit.direction))
+    return found
 
 
 def run_row(run: Learning) -> Answer:
@@ -249,39 +309,6 @@ def _stamp(runs: list[Learning]) -> str:
     ]
     # also of no runs, a stamp is something
     return ";".join([f"{len(runs)}", *parts])
-
-
-def _part_row(part: Told) -> Answer:
-    return {
-        "layer": part.layer,
-        "direction": part.direction,
-        "name": part.name,
-        "kind": part.kind,
-        "units": part.units,
-    }
-
-
-def _unit_row(values: NDArray[Any], part: Told) -> Answer:
-    low, high = float(values.min()), float(values.max())
-    return {
-        "values": [_short(float(v)) for v in values],
-        "low": _short(low),
-        "high": _short(high),
-        "mean": _short(float(values.mean())),
-        # what counts as fully on, for the colours
-        "scale": 1.0 if part.kind == "gate" else max(abs(low), abs(high)) or 1.0,
-    }
-
-
-def _lively(values: NDArray[Any], count: int = 5) -> list[int]:
-    """The units that change most over a text."""
-    order = np.argsort(-values.std(0), kind="stable")
-    return [int(unit) for unit in order[:count]]
-
-
-def _short(value: float) -> float:
-    """Few digits, as it goes into a page; what is no number as 0."""
-    return float(f"{value:.4g}") if math.isfinite(value) else 0.0
 
 
 def _finite(value: float | None) -> float | None:

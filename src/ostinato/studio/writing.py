@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ostinato.data.tokenizers import Ids, Tokenizer
-from ostinato.studio.holding import Hold, Steps
+from ostinato.studio.holding import Hold, Steps, Unit
 from ostinato.studio.labels import label_of, most_probable
 from ostinato.tasks.language_model.generation import allowed
 from ostinato.tasks.language_model.sampling import Drawer, Recent, Sampling
@@ -40,7 +40,7 @@ class Wish:
         seed: of the draws, 0 or more.
         holds: units that are held in the second text; without any there is only one text.
         hold_prompt: they are held while the prompt is read, too, not only from then on.
-        watch: layer, name and unit of a state whose value is told after each token, or None.
+        watch: a unit whose value is told after each token, or None.
     """
 
     prompt: str
@@ -51,7 +51,7 @@ class Wish:
     seed: int = 0
     holds: Sequence[Hold] = ()
     hold_prompt: bool = True
-    watch: tuple[int, str, int] | None = None
+    watch: Unit | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.length <= MOST_TOKENS:
@@ -111,7 +111,7 @@ class _Row:
         self.sampling, self.watch, self.hold_prompt = wish.sampling, wish.watch, wish.hold_prompt
         self.steps = Steps(model.network, holds)
         if wish.watch is not None:
-            self.steps.check(*wish.watch)
+            self.steps.check(wish.watch)
         wrong = [token for token in written if not 0 <= token < self.tokenizer.size]
         if wrong:
             raise ValueError(
@@ -170,5 +170,5 @@ class _Row:
             "top": most_probable(self.tokenizer, p),
         }
         if self.watch is not None:
-            told["value"] = self.steps.value(*self.watch)
+            told["value"] = self.steps.value(self.watch)
         return told

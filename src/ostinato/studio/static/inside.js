@@ -1,20 +1,25 @@
 // Gradient flow and saturation of a text.
 import { complain, element, post, say } from "./ask.js";
+import { fields, openFiles, remember, restore } from "./form.js";
+import { held, spelled } from "./holds.js";
 import { draw } from "./plots.js";
+import { offer, settle } from "./series.js";
 
 const ask = document.getElementById("ask");
 
 async function look() {
   const place = document.getElementById("found");
+  if (!ask.reportValidity()) return;
   complain(null);
   say("Reading, and following the gradients back ...");
   try {
-    const told = await post(`/api/runs/${ask.dataset.run}/inside`, { text: ask.text.value });
+    const told = await post(`/api/runs/${ask.dataset.run}/inside`, { ...fields(ask), holds: held() });
     const figures = told.sections.map((section, k) => show(section, k));
     place.replaceChildren(...figures.map(([part]) => part));
     for (const [, plot, figure] of figures) await draw(plot, figure);
-    say(`${told.tokens.toLocaleString("en")} tokens read. ${told.cut}`);
-    history.replaceState(null, "", `?${new URLSearchParams({ text: ask.text.value })}`);
+    offer(ask, told.facts);
+    say(`${told.steps.toLocaleString("en")} steps. ${told.cut}`);
+    remember(ask, spelled());
   } catch (error) {
     say("");
     place.replaceChildren();
@@ -40,5 +45,8 @@ if (ask) {
     event.preventDefault();
     look();
   });
-  look();
+  restore(ask);
+  openFiles(ask, look);
+  settle(ask, look);
+  if (fields(ask).text || ask.dataset.form === "music") look();
 }

@@ -22,6 +22,7 @@ function themed(layout) {
     font: { color: ink, size: 13 },
     hoverlabel: { bgcolor: panel, bordercolor: line, font: { color: ink } },
     margin: { l: 60, r: 16, t: 30, b: 48 },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: line, activecolor: ink },
     ...layout,
   };
   for (const key of Object.keys(made)) {

@@ -1,11 +1,13 @@
-// A text that is continued token by token, and beside it the same with a unit held.
+// A text that is continued token by token, and beside it the same with units held.
 import { bar, complain, element, events, level, percent, say, token } from "./ask.js";
+import { remember, restore } from "./form.js";
+import { held, spelled } from "./holds.js";
 
 const ask = document.getElementById("ask");
 const by = (id) => document.getElementById(id);
 
 if (ask) {
-  const states = JSON.parse(ask.dataset.states);
+  const states = JSON.parse(document.getElementById("holds").dataset.states);
   const texts = { plain: by("plain"), held: by("held") };
   let told = [];
   let stopping = null;
@@ -14,8 +16,8 @@ if (ask) {
 
   const optional = (input) => (input.value === "" ? null : Number(input.value));
   const unit = () => {
-    const { layer, name } = states[Number(ask.state.value)];
-    return { layer, name, unit: Number(ask.unit.value) };
+    const { layer, direction, name } = states[Number(ask.state.value)];
+    return { layer, direction, name, unit: Number(ask.unit.value) };
   };
 
   const wish = (before) => ({
@@ -29,7 +31,7 @@ if (ask) {
     repetition_penalty: optional(ask.repetition_penalty) ?? 1,
     seed: optional(ask.seed) ?? 0,
     length: optional(ask.length) ?? 200,
-    holds: ask.hold.checked ? [{ ...unit(), value: Number(ask.value.value) }] : [],
+    holds: held(),
     hold_prompt: ask.hold_prompt.checked,
     watch: [unit()],
   });
@@ -55,7 +57,7 @@ if (ask) {
       element("td", { className: "n held" }, percent(held.get(label) ?? least(held))),
       Object.assign(bar(held.get(label) ?? 0), { className: "bar held" })));
     by("answers").tBodies[0].replaceChildren(...rows);
-    const other = event.held ? `, with the unit held ${event.held.label}` : "";
+    const other = event.held ? `, with units held ${event.held.label}` : "";
     by("where").textContent = `For token ${event.at}, which became ${event.plain?.label ?? "the end"}${other}:`;
   };
 
@@ -93,11 +95,13 @@ if (ask) {
   // asking
 
   async function write(on) {
+    if (!ask.reportValidity()) return;
     stopping?.abort();
     const mine = (stopping = new AbortController());
     const before = on ? told : [];
     const wanted = wish(before);
     complain(null);
+    remember(ask, spelled());
     say("Writing ...");
     by("stop").disabled = false;
     by("on").disabled = true;
@@ -129,10 +133,11 @@ if (ask) {
   const ended = (last, wanted) => {
     const first = told.findIndex((event) => event.held && event.plain?.token !== event.held.token);
     const parted = !wanted.holds.length ? "" : first < 0
-      ? " Holding the unit changed no token." : ` With the unit held, the text parts at token ${told[first].at}.`;
+      ? " Holding them changed no token." : ` With units held, the text parts at token ${told[first].at}.`;
     return `${told.length} tokens.${last?.end === "length" ? "" : " The model ended the text."}${parted}`;
   };
 
+  restore(ask);
   ask.addEventListener("submit", (event) => {
     event.preventDefault();
     write(false);
@@ -140,8 +145,6 @@ if (ask) {
   by("on").addEventListener("click", () => write(true));
   by("stop").addEventListener("click", () => stopping?.abort());
   ask.addEventListener("input", (event) => {
-    const output = event.target.closest("label")?.querySelector("output");
-    if (output) output.textContent = event.target.value;
     ask.unit.max = states[Number(ask.state.value)].units - 1;
     // another prompt is another text
     if (event.target.name === "prompt") by("on").disabled = true;
