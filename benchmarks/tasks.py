@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else 140)
     told = machine()
     print_machine(console, told)
-    if float(told["load before"]) > 0.5:
+    if _busy(told):
         console.print("[yellow]Others are at work on this machine: distrust the times.[/]")
     found: list[Row] = []
     for name in given.only:
@@ -60,9 +60,13 @@ def page(rows: Sequence[Row], told: dict[str, str]) -> str:
     table = [f"| {' | '.join(line)} |" for line in lines]
     where = f"{told['processor']}, {told['threads']} thread(s), load before {told['load before']}"
     table.insert(1, "|" + "---|" * len(lines[0]))
-    return "\n".join(
-        [*table, "", f"Measured on {told['date']}: {where}. Again: `python benchmarks/tasks.py`."]
-    )
+    busy = " Others were at work there: answers a second are the least to expect." * _busy(told)
+    again = "Again: `python benchmarks/tasks.py --page`."
+    return "\n".join([*table, "", f"Measured on {told['date']}: {where}.{busy} {again}"])
+
+
+def _busy(told: dict[str, str]) -> bool:
+    return float(told["load before"]) > 0.5
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -43,6 +43,12 @@ def test_figures_are_written_down_and_into_the_page(tasks, tmp_path):
     assert "| tags | padding | an epoch | 6.5 % | ≤ 10 |  |" in page
 
 
+@pytest.mark.parametrize(("load", "told"), [("0.10", False), ("2.34", True)])
+def test_a_busy_machine_is_told_on_the_page(tasks, load, told):
+    machine = {"processor": "P", "threads": "1", "load before": load, "date": "today"}
+    assert ("the least to expect" in tasks.page([], machine)) == told
+
+
 def test_a_missed_goal_is_told(tasks, tmp_path, capsys):
     (tmp_path / "parts" / "tags.py").write_text(PART.replace("PADDING", "16"))
     assert tasks.main(["--threads", "1"]) == 1
