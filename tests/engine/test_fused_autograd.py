@@ -8,6 +8,7 @@ from against_eager import gradients, make_call, walk_fused
 
 from ostinato import cells
 from ostinato.engine import Call
+from ostinato.engine.llvm import launch
 
 I, H = 3, 4  # noqa: E741
 # cells with and without a buffer that values and gradients share
@@ -159,3 +160,19 @@ def test_outputs_do_not_change_when_the_next_walk_runs(name):
         other = call_of(name, seed=seed + 1)
         gradients(outputs(walk_fused(other)), leaves(other))
     assert all(map(torch.equal, outputs(walk).values(), kept))
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_weights_that_are_fixed_take_no_work_and_change_no_gradient(name, monkeypatch):
+    call, entries = call_of(name, lengths=LENGTHS), []
+    one = {"x": call.x, "state": call.state[0]}
+    wanted = gradients(outputs(walk_fused(call)), one)
+    called = launch._Forward.call
+    monkeypatch.setattr(
+        launch._Forward, "call", lambda run, entry: (entries.append(entry), called(run, entry))[1]
+    )
+    call.cell.requires_grad_(False)
+    found = gradients(outputs(walk_fused(call)), one)
+    assert all(torch.equal(found[name], wanted[name]) for name in one)
+    assert "backward" in entries
+    assert "weights" not in entries

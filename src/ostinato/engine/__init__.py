@@ -27,6 +27,7 @@ __all__ = [
     "Walk",
     "engine",
     "keep",
+    "nudge",
     "run",
     "split_result",
 ]
@@ -102,6 +103,21 @@ def keep(call: Call, keeper: Keeper) -> Kept | None:
     from ostinato.engine import keeping
 
     return keeping.walk(call, keeper)
+
+
+def nudge(call: Call, count: int) -> tuple[Walk, State] | None:
+    """Walk a cell, and tell how each of its first states moves what comes of the walk.
+
+    Returns:
+        The walk, and leaves [T, B, S], zeros that were added to `count` states as they were handed
+        on, and last to the output if that is no state; None where the engine in force makes no
+        kernel for that.
+    """
+    if _recorded(call) or _chosen.get() not in ("auto", "llvm") or call.x.device.type != "cpu":
+        return None
+    from ostinato.engine import nudging
+
+    return nudging.walk(call, count)
 
 
 def _unfused(call: Call, chosen: str) -> Walk:

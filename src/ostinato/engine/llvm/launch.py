@@ -327,7 +327,8 @@ class _Backward:
                 plan.jobs(self.words, kernel.input_packings[j])
                 self.forward.call("pack_all")
                 self.forward.call(f"input{j}")
-        statics = self._statics()
+        fixed = not any(needed[self.inputs : self.inputs + self.statics])
+        statics = [None] * self.statics if fixed else self._statics()
         self.own.end()
         return [*inputs, *statics, *carried]
 

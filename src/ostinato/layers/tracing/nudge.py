@@ -31,16 +31,10 @@ class Nudged(Wrapper):
         super().__init__(cell, sizes)
         self.widths = [*self.sizes, output] if output else [*self.sizes]
 
-    def columns(self, call: Call, like: Tensor) -> Tensor:
-        """Zeros that ask for their gradient, [T, B, n]."""
-        T, B = call.x.shape[:2]
-        return torch.zeros(
-            T, B, sum(self.widths), dtype=like.dtype, device=like.device, requires_grad=True
-        )
-
-    def apart(self, gradient: Tensor) -> State:
-        """The gradient of the columns, for each state and the output."""
-        return torch.split(gradient, self.widths, dim=-1)
+    def zeros(self, call: Call) -> State:
+        """What is added to each state and to the output, [T, B, S]; asks for its gradient."""
+        like, (T, B) = call.state[0].detach(), call.x.shape[:2]
+        return tuple(like.new_zeros(T, B, width).requires_grad_() for width in self.widths)
 
     def forward(self, x: Tensor, *state: Tensor) -> tuple[Tensor, State]:
         total = sum(self.widths)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from ostinato.engine import Call, Kept, State, Walk, run, split_result
+from ostinato.engine import Call, Kept, State, Walk, nudge, run, split_result
 from ostinato.layers.attention import Attention, Memory
 from ostinato.layers.listening import listening
 from ostinato.layers.sequence import SequenceLayer
@@ -114,7 +114,7 @@ class _Recorder:
         self.order: dict[str, None] = {}
         self.stretches: list[Stretch] = []
         # what waits for the loss
-        self._walks: list[tuple[Stretch, Walked, Nudged, Tensor]] = []
+        self._walks: list[tuple[Stretch, Walked, State]] = []
         self._looks: list[tuple[Stretch, _Look]] = []
         self._busy = False
 
@@ -134,16 +134,15 @@ class _Recorder:
         count = len(layer._states.sizes[place]) or len(call.state)
         inner = innermost(call.cell)
         random = torch.get_rng_state()
-        nudges = kept = None
+        nudges: State | None = None
+        kept = None
         names = state_names(inner, count)
         if not self.graded and self.selection.is_whole(T) and self.selection.beyond(names):
             kept = walk_and_keep(layer, place, call, names, self.selection.only)
         if kept is not None:
             walk = kept.walk
         elif self.graded:
-            nudged = _nudged_cell(layer, place, call, count)
-            nudges = nudged.columns(call, call.state[0])
-            walk = run(_nudged_call(call, nudged, nudges))
+            walk, nudges = _nudged_walk(layer, place, call, count)
         else:
             walk = run(replace(call, all_states=True))
         assert walk.states is not None
@@ -165,7 +164,7 @@ class _Recorder:
         if nudges is None:
             self._record(stretch, walked, kept)
         else:
-            self._walks.append((stretch, walked, nudged, nudges))
+            self._walks.append((stretch, walked, nudges))
         return Walk(walk.output, walk.state, walk.states if call.all_states else None)
 
     def look(self, module: str, attention: Attention, look: _Look) -> None:
@@ -220,15 +219,15 @@ class _Recorder:
                 "trace: gradients must map what the module returned to one number that depends on "
                 f"the recurrent layers, got {what}. For example: lambda out: out[0].square().mean()"
             )
-        wanted = [nudges for *_, nudges in self._walks]
+        wanted = [part for *_, nudges in self._walks for part in nudges]
         for _, look in self._looks:
             wanted += [look.contexts, look.weights]
         if not wanted:
             # no layer was chosen: the check says which there are
             return
         found = iter(torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True))
-        for stretch, walked, nudged, _ in self._walks:
-            adjoints = nudged.apart(next(found))
+        for stretch, walked, nudges in self._walks:
+            adjoints = tuple(next(found) for _ in nudges)
             self._record(stretch, replace(walked, adjoints=adjoints))
         for stretch, look in self._looks:
             gradient = look.gradient(next(found), next(found))
@@ -266,6 +265,20 @@ class _Look:
         return weights + through
 
 
+def _nudged_walk(layer: nn.Module, place: int, call: Call, count: int) -> tuple[Walk, State]:
+    """A walk, and zeros that were added to its states and its output, to be differentiated by."""
+    # nobody asks a trace for the gradients of weights
+    own = {**dict(call.cell.named_parameters()), **(call.parameters or {})}
+    fixed = {name: part.detach() for name, part in own.items()}
+    call = replace(call, parameters=fixed, all_states=True)
+    found = nudge(call, count)
+    if found is not None:
+        return found
+    nudged = _nudged_cell(layer, place, call, count)
+    zeros = nudged.zeros(call)
+    return run(_nudged_call(call, nudged, zeros)), zeros
+
+
 # engines know a cell by its identity, so what stands around it is kept
 _nudged_cells: WeakKeyDictionary[nn.Module, dict[int, Nudged]] = WeakKeyDictionary()
 
@@ -301,14 +314,13 @@ class _Once(nn.Module):
         return split_result(self.cell(x, *state), len(state))
 
 
-def _nudged_call(call: Call, nudged: Nudged, nudges: Tensor) -> Call:
+def _nudged_call(call: Call, nudged: Nudged, nudges: State) -> Call:
     parameters = call.parameters
     return replace(
         call,
         cell=nudged,
-        x=torch.cat([call.x, nudges.to(call.x)], dim=-1),
+        x=torch.cat([call.x, *(part.to(call.x) for part in nudges)], dim=-1),
         parameters=parameters and {f"cell.{name}": part for name, part in parameters.items()},
-        all_states=True,
     )
 
 

@@ -218,9 +218,10 @@ class _Recorder:
         x, *old = (block.cut(part) for part in (self.x, *self.old))
         # among as many rows as a matrix has, the matrix could not be told from a gate
         spare = _spare(call, block.size) if len(block.steps) > 1 else 0
-        x, *old = (torch.cat([part, part[-1:].expand(spare, -1)]) for part in (x, *old))
+        if spare:
+            x, *old = (torch.cat([part, part[-1:].expand(spare, -1)]) for part in (x, *old))
         if graded:
-            x, *old = (part.clone().requires_grad_() for part in (x, *old))
+            x, *old = (part.detach().requires_grad_() for part in (x, *old))
         with torch.set_grad_enabled(graded):
             watched = _Watched(call.cell, self.walked.names)
             prefixed = {f"cell.{name}": value for name, value in replaced.items()}
@@ -236,7 +237,7 @@ class _Recorder:
             return [None] * len(named)
         ends = [*new[: len(self.walked.names)], output]
         handed = [
-            torch.cat([block.cut(part), part.new_zeros(spare, part.shape[-1])]).to(end)
+            _with_zeros(block.cut(part), spare).to(end)
             for end, part in zip(ends, adjoints, strict=False)
         ]
         known = dict(zip(self.walked.names, handed, strict=False))
@@ -313,6 +314,10 @@ def _spare(call: Call, rows: int) -> int:
     while rows + spare in taken:
         spare += 1
     return spare
+
+
+def _with_zeros(rows: Tensor, spare: int) -> Tensor:
+    return torch.cat([rows, rows.new_zeros(spare, rows.shape[-1])]) if spare else rows
 
 
 def _some(values: Tensor, units: Tensor) -> Tensor:
