@@ -21,6 +21,8 @@ Numbers: TypeAlias = NDArray[Any]
 # targets that one chart can hold
 _MOST = 3
 _ACROSS = "time"
+# distances of ticks
+_ROUND = [digit * 10**power for power in range(19) for digit in (1, 2, 5)]
 # the parts of a time, from the slowest: day (with month and year), then hours, minutes
 _TIME = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)(?:[ T](?P<clock>\d\d:\d\d))?")
 
@@ -113,7 +115,8 @@ def input_track(values: NDArray[np.float32]) -> Track:
 def ticks_of(labels: Sequence[str], most: int = 8) -> tuple[tuple[int, str], ...]:
     """Steps of a time axis that are named, and their short names.
 
-    Where days change, the first step of some days; else times of the day, or plain labels.
+    Where days change, the first step of some days; else times of the day, round numbers, or plain
+    labels.
 
     Args:
         labels: the times, spelled, one for each step.
@@ -133,7 +136,17 @@ def ticks_of(labels: Sequence[str], most: int = 8) -> tuple[tuple[int, str], ...
             places = changes if times[0]["clock"] else range(len(times))
             return tuple((k, _day(times, k)) for k in _some(places, most))
         return tuple((k, str(times[k]["clock"])) for k in _some(range(len(times)), most))
-    return tuple((k, labels[k]) for k in _some(range(len(labels)), most))
+    return tuple((k, labels[k]) for k in _some(_round(labels, most), most))
+
+
+def _round(labels: Sequence[str], most: int) -> Sequence[int]:
+    """Places of round numbers, where labels are whole numbers; else all places."""
+    every = range(len(labels))
+    if not all(label.removeprefix("-").isdecimal() for label in labels):
+        return every
+    numbers = [int(label) for label in labels]
+    apart = next(s for s in _ROUND if max(numbers, default=0) - min(numbers, default=0) < s * most)
+    return [k for k in every if numbers[k] % apart == 0] or every
 
 
 def _some(places: Sequence[int], most: int) -> Sequence[int]:

@@ -146,7 +146,9 @@
     spans[now.step].classList.add("here");
     $("step").value = now.step;
     $("step").setAttribute("aria-valuetext", `step ${now.step + 1} of ${steps()}: ${label}`);
-    let words = `Step ${now.step + 1} of ${steps()}, “${label}”${readAt(now.step)}: ${one.title}, unit ${one.units[now.unit]} is ${number(v)}.`;
+    // what is only counted needs no name
+    const named = label === String(now.step + 1) ? "" : `, “${label}”`;
+    let words = `Step ${now.step + 1} of ${steps()}${named}${readAt(now.step)}: ${one.title}, unit ${one.units[now.unit]} is ${number(v)}.`;
     const answer = track().axis === 0 ? D.answers[now.step] : undefined;
     if (answer) words += ` First choice: “${seen(answer.c[0][0])}”, ${percent(answer.c[0][1])}.`;
     $("told").textContent = words;
@@ -251,7 +253,7 @@
   function jump(place, from, to, words, first = from, last = Math.max(first, to)) {
     const { labels, joint, chart } = D.axes[place];
     const button = make("button", words, { type: "button" });
-    if (chart) button.append(" ", make("span", from === to ? labels[from] : `${labels[from]} to ${labels[to]}`, { class: "quote" }));
+    if (chart) button.append(" ", make("span", `at ${from === to ? labels[from] : `${labels[from]} to ${labels[to]}`}`, { class: "quote" }));
     else {
       // so many steps that some letters stand on either side
       const around = (a, b) => labels.slice(a, b).map(seen).join(joint);
