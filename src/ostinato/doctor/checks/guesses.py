@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ostinato.compare.compare import compared
+from ostinato.compare.compare import KINDS, compared
 from ostinato.compare.result import Comparison
 from ostinato.compare.trial import Asked
 from ostinato.doctor.checks.registry import check
@@ -17,14 +17,17 @@ from ostinato.extras import MissingExtraError
 
 __all__ = ["baseline", "is_above_guesses"]
 
-# task -> score, the guess that looks at nothing, sign
+# task -> score, the simplest guess, sign
 _SCORES = {
     "language_model": ("nats_per_token", "unigram", 1),
     "tagger": ("accuracy", None, -1),
     "classifier": ("accuracy", "most_frequent", -1),
     "captioner": ("exact", "most_frequent", -1),
     "forecaster": ("mse", "copy last", 1),
+    "translator": ("bleu", "copied_source", -1),
+    "composer": ("nats_per_step", "how often each key sounds", 1),
 }
+_SHARES = ("accuracy", "exact")
 # how the guesses that fitting records begin -> what a comparison calls them
 _NAMES = {
     "unigram": "unigrams",
@@ -41,7 +44,7 @@ _NAMES = {
 }
 # a score this near to that of a guess, as a share of it, is at its level
 _LEVEL = 0.02
-# per cent, or points, of which a guess that looks at nothing is to be beaten by at least some
+# per cent, or points, of which the simplest guess is to be beaten by at least some
 _WORTH = 5.0
 
 
@@ -50,7 +53,7 @@ class _Standing:
     measure: str
     value: float
     guesses: Mapping[str, float]
-    # the guess that looks at nothing
+    # the simplest guess
     naive: tuple[str, float] | None
     # 1 where less is better
     sign: int
@@ -80,14 +83,14 @@ def baseline(patient: Patient) -> Finding | None:
             return blind
     guess = found.guesses[found.best]
     # of shares, what is left to be right
-    room = abs(guess) if found.sign > 0 else 1 - guess
+    room = 1 - guess if found.measure in _SHARES else abs(guess)
     if found.behind(guess) < -_LEVEL * room:
         return None
     return _beside(patient, found)
 
 
 def _blind(patient: Patient, found: _Standing, name: str) -> Finding | None:
-    """Beside a guess that looks at nothing, whose level the score has."""
+    """Beside the simplest guess, whose level the score has."""
     told = _compared(patient, name)
     gain = None if told is None else told.guesses[0].gain
     if gain is not None and gain.low > 0:
@@ -96,9 +99,9 @@ def _blind(patient: Patient, found: _Standing, name: str) -> Finding | None:
     return Finding(
         "baseline",
         Severity.SEVERE if sure else Severity.WARNING,
-        "It is no better than guessing without looking"
+        "It is no better than the simplest guess"
         if sure
-        else "It is not told apart from guessing without looking",
+        else "It is not told apart from the simplest guess",
         f"{found.told()}{_ahead(told)}",
         learn(patient),
         _figures(found, told),
@@ -125,10 +128,7 @@ def _beside(patient: Patient, found: _Standing) -> Finding | None:
         severity,
         title,
         f"{found.told()}{_ahead(told)}{chance}",
-        Remedy(
-            "See whether the task needs memory at all.",
-            command=f"ostinato compare {_place(patient)} DATA",
-        ),
+        _see(patient),
         _figures(found, told),
     )
 
@@ -207,6 +207,9 @@ def _figures(found: _Standing, told: Comparison | None) -> dict[str, Any]:
     return plain if told is None else {**plain, "beside": told.guesses[0].to_dict()}
 
 
-def _place(patient: Patient) -> str:
-    folder = getattr(patient, "folder", None)
-    return "RUN" if folder is None else str(folder)
+def _see(patient: Patient) -> Remedy:
+    if patient.task not in KINDS:
+        return learn(patient)
+    folder = getattr(patient, "folder", None) or "RUN"
+    text = "See whether the task needs memory at all."
+    return Remedy(text, command=f"ostinato compare {folder} DATA")

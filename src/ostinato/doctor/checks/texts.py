@@ -109,7 +109,14 @@ def _same(patient: Patient, texts: Sequence[Written]) -> Finding | None:
 
 
 def _spelled(tokens: Sequence[str]) -> str:
-    return (" " if any(len(token) > 1 for token in tokens) else "").join(tokens)
+    """Tokens as a text: words with blanks between them, signs and pieces as they are.
+
+    Example:
+        >>> [_spelled(some) for some in (["a", "day"], ["a", " ", "b"], ["a", " da", "y"])]
+        ['a day', 'a b', 'a day']
+    """
+    words = any(len(token) > 1 for token in tokens) and not any(" " in token for token in tokens)
+    return (" " if words else "").join(tokens).strip()
 
 
 def _length(patient: Patient, texts: Sequence[Written]) -> Finding | None:
