@@ -187,6 +187,7 @@ def test_network_of_ones_own_is_drawn_from_an_example():
             return self.out(self.drop(self.reader(x)[0]))
 
     network = Mine().train()
+    network.drop.eval()
     alone = diagram(network, "folded")
     whole = diagram(network, "folded", x=torch.zeros(5, 1, 3))
     assert "Linear" not in alone.svg
@@ -195,7 +196,7 @@ def test_network_of_ones_own_is_drawn_from_an_example():
     ]  # fmt: skip
     assert "out hears reader" in whole.words
     # it is left as it was
-    assert network.training
+    assert (network.training, network.drop.training) == (True, False)
     assert "forward" not in vars(network.reader)
 
 

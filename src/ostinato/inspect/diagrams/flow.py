@@ -110,13 +110,14 @@ def data_flow(network: nn.Module, ask: Callable[[], Any]) -> Flow:
         [(None, '0'), ('0', '2'), ('2', None)]
     """
     seen = _Seen()
-    before = network.training
+    modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
         with torch.no_grad(), engine("eager"), _watched(shown_modules(network), seen), seen:
             seen.end(ask())
     finally:
-        network.train(before)
+        for module, mode in modes:
+            module.training = mode
     return seen.flow
 
 

@@ -73,7 +73,7 @@ def _written(model: Translator, texts: Iterable[str | None], read: list[Any]) ->
     before = model.training
     model.eval()
     try:
-        found = []
+        found: list[Any] = []
         for text, row in zip(texts, read, strict=True):
             if text is not None:
                 found.append(words.encode_target(text))
