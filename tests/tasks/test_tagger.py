@@ -219,6 +219,8 @@ def test_the_rate_of_updates_is_heeded():
     assert all(torch.equal(p, before[n]) for n, p in model.named_parameters())
     model.update(rows)
     assert any(not torch.equal(p, before[n]) for n, p in model.named_parameters())
+    with pytest.raises(TagError, match="no sentence to read"):
+        model.update([])
 
 
 @pytest.mark.parametrize("tune", [True, False])

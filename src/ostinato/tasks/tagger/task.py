@@ -125,8 +125,8 @@ class Tagger(CodedTask):
         if self._online is None:
             self._online = StreamLearner(self, weight=lambda batch: int(batch.lengths.sum()))
         loss = self._online.learn(self._labelled(source), lr)
-        if loss is None:
-            raise TagError("update: there are no sentences to learn from.")
+        # a source without sentences has been refused by now
+        assert loss is not None
         return loss
 
     def _labelled(self, source: TagSource) -> Iterator[TagBatch]:
