@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from browser import MISSING, Browser, find_browser
 
 
