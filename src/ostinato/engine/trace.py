@@ -9,26 +9,25 @@ outside the algebra) makes the *before* part. An output that takes products of i
 from __future__ import annotations
 
 import math
-import operator
 import threading
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.export import Dim, ExportedProgram, export
+from torch.export import ExportedProgram
 
 from ostinato.engine.apart import apart
 from ostinato.engine.aten import VIEWS
-from ostinato.engine.calls import Label, State, split_kept
+from ostinato.engine.calls import Label, State
+from ostinato.engine.exporting import exported_step
 from ostinato.engine.expressions import Node, Program, make, walk_nodes
 from ostinato.engine.limits import Limit
 from ostinato.engine.parts import Extract, cast, form_of, row_finish, shaped, together
 from ostinato.engine.recurrence import NotFusable, Part, Recurrence
 from ostinato.engine.sharing import share_products
-from ostinato.engine.sources import error_line, source_line, state_names, variables
+from ostinato.engine.sources import source_line, state_names, variables
 from ostinato.engine.tracer import STATIC, Form, Tracer, operator_name
 from ostinato.engine.values import Opaque, Rows, Static, Unfit
 
@@ -48,20 +47,6 @@ def compiling() -> bool:
         return torch.compiler.is_compiling()
 
 
-class _Normal(nn.Module):
-    """A cell whose result has the one form (output, *states, *kept)."""
-
-    def __init__(self, cell: nn.Module, note: Callable[[Iterable[tuple[Label, bool]]], None]):
-        super().__init__()
-        self.cell = cell
-        self._note = note
-
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, ...]:
-        output, new, kept = split_kept(self.cell(x, *state), len(state))
-        self._note((label, value is not None) for label, value in kept.items())
-        return (output, *new, *(value for value in kept.values() if value is not None))
-
-
 def trace(cell: nn.Module, x: Tensor, state: State) -> Recurrence:
     """Read a cell's equations.
 
@@ -74,10 +59,8 @@ def trace(cell: nn.Module, x: Tensor, state: State) -> Recurrence:
         NotFusable: the algebra cannot express the cell.
     """
     dtype = _state_type(state)
-    labels: dict[Label, bool] = {}
     with _busy:
-        exported = _export(_Normal(cell, labels.update), x, state)
-    _refuse(exported)
+        exported, labels = exported_step(cell, x, state)
     inputs = set(exported.graph_signature.user_inputs)
     users = [node for node in exported.graph.nodes if node.name in inputs]
     tracer = Tracer(dtype, users[0], users[1:])
@@ -92,57 +75,6 @@ def _state_type(state: State) -> torch.dtype:
     if any(part.dim() != 2 or part.shape[1] == 0 for part in state):
         raise NotFusable("state", "", "each state must be [B, S]")
     return types.pop()
-
-
-def _export(cell: nn.Module, x: Tensor, state: State) -> ExportedProgram:
-    batch = Dim("batch", min=2)
-    example = tuple(part.new_zeros(5, *part.shape[1:]) for part in (x, *state))
-    shapes = ({0: batch}, tuple({0: batch} for _ in state))
-    arguments = (example[0], example[1:])
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            exported = export(cell, arguments, dynamic_shapes=shapes, strict=False)
-            # operations in place have to become new values
-            return exported.run_decompositions({}) if _writes(exported) else exported
-    except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).strip().split(chr(10))[0]}"
-        raise NotFusable("torch.export", error_line(error), reason) from error
-
-
-def _writes(exported: ExportedProgram) -> bool:
-    for node in exported.graph.nodes:
-        overload = isinstance(node.target, torch._ops.OpOverload)
-        # a tensor made of numbers is detached in place, which writes nothing
-        if overload and node.target._schema.is_mutable and operator_name(node) != "detach_":
-            return True
-    return False
-
-
-def _refuse(exported: ExportedProgram) -> None:
-    """What no part of a cell may do."""
-    changed = list(exported.graph_signature.buffers_to_mutate.values())
-    if changed:
-        raise NotFusable("buffer", "", f"the cell changes {changed[0]!r} at every step")
-    for name, tensor in exported.constants.items():
-        if isinstance(tensor, Tensor) and tensor.requires_grad:
-            reason = f"{name} needs a gradient but is no parameter; make it an nn.Parameter"
-            raise NotFusable("tensor", "", reason)
-    for node in exported.graph.nodes:
-        if node.op == "call_function":
-            _refuse_operation(node)
-
-
-def _refuse_operation(node: fx.Node) -> None:
-    name = operator_name(node)
-    if not isinstance(node.target, torch._ops.OpOverload):
-        pure = getattr(operator, name, None) is node.target
-        if not pure and not node.users:
-            raise NotFusable(name, source_line(node), "it acts on more than its result")
-        return
-    draws = torch.Tag.nondeterministic_seeded in node.target.tags or name.endswith("dropout")
-    if draws and not (name.endswith("dropout") and not (node.args[1] and node.args[2])):
-        raise NotFusable(name, source_line(node), "it draws random numbers at every step")
 
 
 class _Assembly:
