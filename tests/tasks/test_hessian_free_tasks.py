@@ -142,6 +142,15 @@ def test_a_model_goes_on_learning_from_a_stream_by_ordinary_steps():
     assert losses[-1] < losses[0]
 
 
+def test_a_forecaster_follows_its_series_by_ordinary_steps():
+    task, source, own = KINDS["mse"]
+    model = task.fit(source, **{**SMALL, **own}, max_steps=1)
+    before = weights(model)
+    told = model.update({"t": list(range(80, 90)), "y": list(np.sin(np.arange(80.0, 90.0)))})
+    assert told.windows > 0
+    assert not torch.equal(weights(model), before)
+
+
 @pytest.mark.parametrize(
     ("task", "settings", "message"),
     [

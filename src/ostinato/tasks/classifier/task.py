@@ -161,7 +161,7 @@ class Classifier(CodedTask):
         """Go on learning from further rows, once, as they come; memory stays constant.
 
         Vocabulary, labels and scales stay; the optimiser's state is kept from one call to the next,
-        and is not saved.
+        and is not saved. In place of Hessian-free steps, AdamW's are taken.
 
         Args:
             source: as `fit` takes it.

@@ -110,7 +110,7 @@ class Tagger(CodedTask):
         """Go on learning from further sentences, once, as they come; memory stays constant.
 
         Words and letters that were unknown stay so; the optimiser's state is kept from one call to
-        the next, and is not saved.
+        the next, and is not saved. In place of Hessian-free steps, AdamW's are taken.
 
         Args:
             source: as `fit` takes it.
