@@ -153,32 +153,6 @@ def test_other_data_can_be_compared_with_what_was_trained_on(healthy, make, ill)
     assert report.healthy == ("duplicates",)
 
 
-@pytest.mark.parametrize("task", ["tagger", "classifier"])
-def test_rows_far_longer_than_those_trained_on_are_found(task, healthy, make, ill, well):
-    model, data = healthy(task)
-    well("lengths", model, data)
-    if task == "tagger":
-        long = [[pair for row in data[k : k + 8] for pair in row] for k in range(0, 80, 8)]
-    else:
-        long = [(np.concatenate([x] * 8), label) for x, label in data]
-    found = ill("lengths", "warning", model, long, train=data)
-    assert found.figures["longest"] > 2 * found.figures["longest_trained"]
-    # the record of the run tells as much without them
-    assert ill("lengths", "warning", model, long).figures == found.figures
-    del model.figures["data"]["lengths"]
-    assert ill("lengths", "warning", model, long, train=data).figures == found.figures
-    assert "--train" in doctor(model, long, only=["lengths"]).skipped["lengths"]
-
-
-def test_pieces_far_longer_than_the_parts_that_were_trained_on_are_found(make, ill, well):
-    pieces = make["music"](40)
-    well("lengths", make["fit_music"](pieces, max_steps=2), pieces)
-    found = ill(
-        "lengths", "warning", make["fit_music"](pieces, chunk_length=5, max_steps=2), pieces
-    )
-    assert found.figures["longest_trained"] == 5
-
-
 def test_columns_that_never_change_are_found(make, ill, well):
     rows = make["tracks"](60)
     well("constant", make["fit_labels"](rows), rows)

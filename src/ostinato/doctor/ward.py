@@ -207,6 +207,10 @@ class TaskPatient(Patient):
             raise NotThere("there are no data beside the training part")
         return [self.unseen]
 
+    def brought(self, batch: Any) -> Any:
+        """A batch on the model's device."""
+        return _moved(batch, self.model.device)
+
     # what it does
 
     def _loss(self, batch: Any) -> Tensor:

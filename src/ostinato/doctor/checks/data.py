@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.doctor.checks.registry import check
-from ostinato.doctor.findings import Finding, NotAsked, NotThere, Remedy, Severity
+from ostinato.doctor.findings import Finding, NotThere, Remedy, Severity
 from ostinato.doctor.patient import Patient
 
-__all__ = ["constant", "documents", "duplicates", "lengths", "unknown"]
+__all__ = ["batches_of", "constant", "documents", "duplicates", "unknown"]
 
 _READS_TOKENS = ("language_model", "tagger", "classifier", "translator")
 _MANY_UNKNOWN, _MOST_UNKNOWN = 0.1, 0.3
@@ -25,8 +25,6 @@ _SOME_TWICE, _MANY_TWICE, _MOST_TWICE = 0.02, 0.1, 0.3
 # tokens of a text, at most, and of a passage by kind of token
 _TOKENS = 5_000_000
 _PASSAGE = {"characters": 50, "subwords": 15, "words": 12}
-# a row is far longer beyond this many times the longest that was trained on
-_LONGER, _SHARE_LONGER = 2.0, 0.01
 # how often a mark stands on a line of its own, at least
 _FEWEST_MARKS = 5
 _MARK = re.compile(r"<\|?/?[A-Za-z_]+\|?>|\x0c|[-=*#~_%]{3,}|END")
@@ -92,38 +90,6 @@ def duplicates(patient: Patient) -> Finding | None:
             f"ostinato eval {ward.folder or 'RUN'} FILE",
         ),
         {"twice": twice, "rows": count, "share": share},
-    )
-
-
-@check(
-    "rows far longer than those trained on",
-    "tagger",
-    "classifier",
-    "captioner",
-    "translator",
-    "composer",
-)
-def lengths(patient: Patient) -> Finding | None:
-    """Rows longer than any that the network has learned to walk, by the record of its run."""
-    ward: Any = patient
-    new = np.concatenate([_lengths(part) for part in ward.strange])
-    longest = ward.longest_trained
-    if longest is None:
-        longest = int(_lengths(ward.trained_on.train).max())
-    share = float((new > _LONGER * longest).mean())
-    if share <= _SHARE_LONGER:
-        return None
-    return Finding(
-        "lengths",
-        Severity.WARNING,
-        "Rows are far longer than those trained on",
-        f"{share:.0%} of {len(new):,} rows are more than {_LONGER:g} times as long as the longest "
-        f"that was trained on ({longest:,} steps); the longest has {int(new.max()):,}.",
-        patient.remedy(
-            "See how much worse it does on long rows, and train on some, too:",
-            f"ostinato eval {ward.folder or 'RUN'} FILE_OF_LONG_ROWS",
-        ),
-        {"longest_trained": longest, "longest": int(new.max()), "share": share},
     )
 
 
@@ -208,21 +174,15 @@ def _know_more(patient: Patient) -> Remedy:
     return Remedy("Fit on data of this kind, too:", command=command)
 
 
-def _batches(part: Any) -> Iterator[Any]:
+def batches_of(part: Any) -> Iterator[Any]:
+    """All batches of a part, one after the other."""
     epoch = part.epoch(0) if hasattr(part, "epoch") else part
     return (epoch[k] for k in range(len(epoch))) if hasattr(epoch, "__getitem__") else iter(epoch)
 
 
 def _rows(ward: Any, part: Any) -> Iterator[bytes]:
-    rows = (row for batch in _batches(part) for row in ward.hands.rows(batch))
+    rows = (row for batch in batches_of(part) for row in ward.hands.rows(batch))
     return (row for row in islice(rows, _ROWS) if row is not None)
-
-
-def _lengths(part: Any) -> NDArray[np.int64]:
-    if not hasattr(part, "lengths"):
-        raise NotAsked("all its rows are of one length")
-    found: NDArray[np.int64] = part.lengths
-    return found
 
 
 def _same_rows(ward: Any) -> tuple[int, int, str]:
