@@ -53,7 +53,7 @@ def texts(several=False):
     return [(text, labels if several else labels[0]) for text, labels in days * 10]
 
 
-WAVE = {"t": list(range(80)), "y": list(np.sin(np.arange(80.0)))}
+WAVE = {"time": list(range(80)), "y": list(np.sin(np.arange(80.0)))}
 TUNES = [Piece(((60, 64), (62, 65), (64,)) * n) for n in (2, 3, 4, 5)]
 BALANCED = {"label_smoothing": 0.1, "class_weights": "balanced"}
 NAMES = [([k % 2, k % 3], ["even", "odd", "none"][k % 3]) for k in range(30)]
@@ -146,7 +146,7 @@ def test_a_forecaster_follows_its_series_by_ordinary_steps():
     task, source, own = KINDS["mse"]
     model = task.fit(source, **{**SMALL, **own}, max_steps=1)
     before = weights(model)
-    told = model.update({"t": list(range(80, 90)), "y": list(np.sin(np.arange(80.0, 90.0)))})
+    told = model.update({"time": list(range(80, 90)), "y": list(np.sin(np.arange(80.0, 90.0)))})
     assert told.windows > 0
     assert not torch.equal(weights(model), before)
 
