@@ -519,3 +519,26 @@ def test_a_studio_that_does_not_answer_is_missed(page, home):
     page.call("Network.emulateNetworkConditions", offline=False, **away)
     page.click("#ask .main")
     page.wait("document.querySelector('#problem').hidden")
+
+
+def test_a_run_that_is_deleted_while_its_page_is_open_is_missed(page, home, folder):
+    shutil.copytree(folder / "lm", folder / "gone")
+    page.open(f"{home}/runs/gone/read")
+    page.wait("document.querySelector('#heat .main-svg') !== null")
+    shutil.rmtree(folder / "gone")
+    page.click("#ask .main")
+    page.wait("document.querySelector('#problem').innerText.startsWith(\"There is no run 'gone'\")")
+    page.problems.clear()
+
+
+def test_both_probabilities_are_seen_where_units_are_held(page, home):
+    page.open(f"{home}/runs/lm/write")
+    page.set("[name=length]", "5")
+    shown = "getComputedStyle(document.querySelector('#answers th.held')).display"
+    page.click("#write")
+    page.wait("document.querySelector('#said').innerText === '5 tokens.'")
+    assert page.run(shown) == "none"
+    hold(page, 1, "2", 0, 5)
+    page.click("#write")
+    page.wait("document.querySelector('#said').innerText.startsWith('5 tokens. ')")
+    assert page.run(shown) == "table-cell"

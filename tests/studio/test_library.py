@@ -90,3 +90,37 @@ def test_settings_of_another_program_are_no_run(runs):
     (runs / "other").mkdir()
     (runs / "other" / "config.json").write_text(json.dumps({"format": "else"}))
     assert "other" not in Library([runs]).runs()
+
+
+def test_a_run_that_is_being_saved_is_read_again(runs, monkeypatch):
+    from ostinato.tasks import registry
+
+    tried = []
+    load = registry.load
+
+    def half_way(folder):
+        tried.append(folder)
+        if len(tried) < 3:
+            # what was seen was old and new at once; by now it is whole
+            os.utime(folder / "config.json", ns=(0, len(tried)))
+            raise RunError("the digests differ")
+        return load(folder)
+
+    monkeypatch.setattr(registry, "load", half_way)
+    assert Library([runs]).load("lm").task == "language_model"
+    assert len(tried) == 3
+
+
+def test_a_run_that_is_broken_is_not_tried_again(runs, monkeypatch):
+    from ostinato.tasks import registry
+
+    tried = []
+
+    def broken(folder):
+        tried.append(folder)
+        raise RunError("the digests differ")
+
+    monkeypatch.setattr(registry, "load", broken)
+    with pytest.raises(RunError, match="the digests differ"):
+        Library([runs]).load("lm")
+    assert len(tried) == 1

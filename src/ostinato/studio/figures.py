@@ -150,7 +150,7 @@ def heat_figure(
     return {"data": [heat], "layout": layout, "every": every}
 
 
-def _short(label: str, most: int = 16) -> str:
+def _short(label: str, most: int = 19) -> str:
     return label if len(label) <= most else f"{label[: most - 1]}…"
 
 

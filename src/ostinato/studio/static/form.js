@@ -39,7 +39,12 @@ export function restore(form) {
     }
     show(one);
   }
-  form.addEventListener("input", (event) => show(event.target));
+  form.addEventListener("input", (event) => {
+    show(event.target);
+    // what the form began with is the person's own from now on
+    const hint = document.getElementById("made-up");
+    if (hint && event.target.name === "text") hint.hidden = true;
+  });
   return told;
 }
 

@@ -47,7 +47,7 @@ if (ask) {
 
   const showLast = (event) => {
     by("last-part").hidden = false;
-    by("last-part").classList.toggle("both", Boolean(event.held));
+    by("answers").classList.toggle("both", Boolean(event.held));
     const plain = new Map(event.plain?.top ?? []);
     const held = new Map(event.held?.top ?? []);
     const least = (map) => (map.size ? 0 : null);
