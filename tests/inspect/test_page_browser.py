@@ -74,9 +74,12 @@ def test_another_unit_colours_the_text(page):
     before = colour(page, len(TEXT) - 1)
     page.choose("unit", "0")
     assert "unit 4" in page.text("legend")
-    assert colour(page, len(TEXT) - 1) == colour(page, len(TEXT) - 1) != colour(page, 0)
+    # it counts down, from orange to blue
+    assert colour(page, 0).startswith("rgba(213, 94, 0")
+    assert colour(page, len(TEXT) - 1).startswith("rgba(0, 114, 178")
     page.choose("unit", "1")
-    assert colour(page, len(TEXT) - 1) != before
+    # it does nothing
+    assert colour(page, len(TEXT) - 1) == colour(page, 0) != before
     page.click("document.getElementById('unit-next')")
     assert "unit 9" in page.text("legend")
     page.click("document.getElementById('unit-back')")

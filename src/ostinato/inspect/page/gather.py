@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from ostinato.inspect.gradient_flow import Flow, gradient_flow
 from ostinato.inspect.page.material import Attention, Axis, Material, PageError, Track
 from ostinato.inspect.saturation import Saturation, saturation
 from ostinato.inspect.spectrum import Spectrum
-from ostinato.inspect.trace import Trace, trace
+from ostinato.inspect.trace import Trace
 from ostinato.layers.sequence import SequenceLayer
 
-__all__ = ["KINDS", "Wishes", "add_spectrum", "cut", "fill", "traced", "width_of"]
+__all__ = ["KINDS", "Wishes", "add_spectrum", "fill", "width_of"]
 
 # what is shown when nobody says otherwise
 KINDS = ("state", "gate", "value")
@@ -50,25 +50,6 @@ class Wishes:
                 raise ValueError(f"inspect: {name} must be at least 1, got {getattr(self, name)}.")
 
 
-def traced(
-    network: nn.Module,
-    wishes: Wishes,
-    *inputs: Any,
-    loss: Callable[[Any], Tensor] | None = None,
-    **options: Any,
-) -> Trace:
-    """Run a network, and keep what is to be shown."""
-    return trace(
-        network,
-        *inputs,
-        only=wishes.names or (*KINDS, "attention"),
-        layers=wishes.layers,
-        rows=[0],
-        gradients=loss if wishes.gradients else None,
-        **options,
-    )
-
-
 def width_of(network: nn.Module) -> int:
     """Width of all states of the widest cell."""
     widths = [
@@ -78,16 +59,6 @@ def width_of(network: nn.Module) -> int:
         for sizes in module._states.sizes
     ]
     return max(widths, default=0)
-
-
-def cut(steps: Any, wishes: Wishes, what: str, notes: list[str]) -> Any:
-    """The first steps of an input, with a note where some are left out."""
-    if len(steps) > wishes.max_steps:
-        notes.append(
-            f"The input has {len(steps):,} {what}; the first {wishes.max_steps:,} are shown. "
-            "--max-steps shows more."
-        )
-    return steps[: wishes.max_steps]
 
 
 def fill(material: Material, found: Trace) -> None:
