@@ -139,7 +139,7 @@ def drawn_nats(scores: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
 
     Example:
         >>> tokens, nats = drawn_nats(torch.tensor([[0.0, 50.0]]), torch.Generator())
-        >>> tokens.tolist(), round(float(nats), 3)
+        >>> tokens.tolist(), round(abs(float(nats)), 3)
         ([1], 0.0)
     """
     log = torch.log_softmax(scores.double(), dim=-1)
