@@ -32,7 +32,7 @@ def draw_alignment(
         source: pieces that were read.
         target: pieces that were written.
         path: a picture's name; see `ostinato.inspect.pictures.save_picture`.
-        title: above the picture; None of the pieces need be told again.
+        title: above the picture.
 
     Raises:
         ValueError: weights and pieces do not fit, or there are none.
