@@ -182,6 +182,17 @@ def test_mermaid_title_is_yaml_whatever_a_layer_is_called():
         assert (head[0], head[2]) == ("---", "---")
 
 
+def test_same_cell_looks_the_same_at_each_step():
+    root = ElementTree.fromstring(diagram(ost.GRU(3, 4), "unrolled", steps=3).svg)
+    sizes = {}
+    for group in root.iter(f"{SVG}g"):
+        box, words = group.find(f"{SVG}rect"), [text.text for text in group.findall(f"{SVG}text")]
+        if box is not None:
+            sizes.setdefault(words[0].partition("[")[0], set()).add(box.get("height"))
+    assert {"x", "y", "GRU", "loss"} <= set(sizes)
+    assert all(len(heights) == 1 for heights in sizes.values()), sizes
+
+
 def test_mermaid_puts_two_lines_in_no_circle():
     text = diagram(cells.MultiplicativeLSTM(3, 4)).mermaid
     assert '("m<br/>×")' in text

@@ -104,8 +104,13 @@ def _with_arrows(size: Size, graph: Graph, key: str) -> Size:
         if arrow.source == key:
             width = max(width, len(arrow.label) * _DETAIL * _ADVANCE + 12.0)
     forward = [arrow for arrow in coming if arrow.kind == "forward"]
-    # what comes back a step later leaves where the others arrive
-    back = [a for a in graph.arrows if a.kind == "later" and a.source == key != a.target]
+    # what comes back a step later leaves where the others arrive; side by side it runs onwards
+    back = [
+        arrow
+        for arrow in graph.arrows
+        if arrow.kind == "later" and arrow.source == key != arrow.target
+        if graph.boxes[key].place is None
+    ]
     if back or any(arrow.label for arrow in forward):
         height = max(height, ROOM * (len(forward) + 2 * len(back)) + 8.0)
     return Size(width, height)
