@@ -50,8 +50,10 @@ def trace(
     """Run a module, and keep what every recurrent layer in it did, at every step.
 
     The layers are ours, with any cell, and torch.nn.RNN, LSTM and GRU. They walk on the engine in
-    force, at its speed; what happens inside a step is computed afterwards, for all steps at once.
-    Also kept are the weights of attention (`ostinato.layers.attention`).
+    force, to the same bits as ever. The fused engine writes down what happens inside a step as it
+    walks, on a kernel for the names that are asked for; where it cannot, and of some rows, steps or
+    units, or with gradients, that is computed afterwards, for all steps at once. Also kept are the
+    weights of attention (`ostinato.layers.attention`).
 
     Args:
         module: one layer, or a network that has some.
