@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import numbers
 import sys
 import types
 from collections.abc import Iterable, Mapping
@@ -30,6 +31,7 @@ __all__ = [
     "nearest",
     "presets",
     "read_config",
+    "settle_kinds",
     "to_dict",
     "to_toml",
 ]
@@ -147,6 +149,20 @@ def build(schema: type[T], settings: Mapping[str, Any], *, where: str = "") -> T
         raise ConfigError(str(error)) from error
 
 
+def settle_kinds(settings: Any) -> None:
+    """See that each field of a frozen dataclass has a value of its kind, as `build` does.
+
+    A whole number where a decimal one is wanted becomes one.
+
+    Raises:
+        ConfigError: a value is of the wrong kind.
+    """
+    kinds = get_type_hints(type(settings))
+    for field in fields(settings):
+        value = _fit(kinds[field.name], getattr(settings, field.name), field.name)
+        object.__setattr__(settings, field.name, value)
+
+
 def _hint(key: str, known: Iterable[str], kinds: Mapping[str, Any], where: str) -> str:
     # a setting that was named without its table
     for table, kind in kinds.items():
@@ -176,7 +192,10 @@ def _take(kind: Any, value: Any) -> tuple[bool, Any]:
         return value is None or value == "none", None
     if plain in (int, float) and isinstance(value, bool):
         return False, None
-    if plain is float and isinstance(value, int):
+    # NumPy's numbers are numbers, too
+    if plain is int and isinstance(value, numbers.Integral):
+        return True, int(value)
+    if plain is float and isinstance(value, numbers.Real):
         return True, float(value)
     if plain is str and value == "none":
         return False, None

@@ -288,3 +288,19 @@ def test_two_devices_equal_one_and_resume_together(tiny, tmp_path):
     one, _ = tiny.train(loader=tiny.Streams(rows=4), val=False, schedule="constant", model=model)
     for name, tensor in tiny.weights(one).items():
         torch.testing.assert_close(two[name], tensor, rtol=1e-4, atol=1e-5)
+
+
+def test_without_a_batch_there_is_nothing_to_fit(tiny):
+    with pytest.raises(ValueError, match="there is no batch to train on"):
+        tiny.train(loader=[])
+
+
+@pytest.mark.parametrize("waiting", [{"patience": 2}, {"schedule": "plateau"}])
+def test_what_waits_for_validations_needs_some(tiny, waiting):
+    with pytest.raises(ValueError, match="waits for validations, and there is nothing to"):
+        tiny.train(val=False, **waiting)
+
+
+def test_a_plain_module_is_told_what_is_fitted():
+    with pytest.raises(TypeError, match="fit trains a SequenceModule, got Linear"):
+        fit(torch.nn.Linear(2, 2), [torch.zeros(2)])

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from ostinato.training import TrainingConfig
@@ -21,6 +22,11 @@ from ostinato.training.config import lightning_precision
         ({"clip": 0.0}, "clip must be positive"),
         ({"optimizer": "sgd", "beta2": 0.9}, "beta2 belongs to adam"),
         ({"epochs": None}, "no end. Give epochs, max_steps or max_time"),
+        ({"lr": "fast"}, "lr must be a number, got 'fast'"),
+        ({"epochs": 1.5}, "epochs must be a whole number or"),
+        ({"deterministic": "yes"}, "deterministic must be true or false"),
+        ({"devices": 0}, "devices must be how many .*got 0"),
+        ({"devices": "both"}, "devices must be how many .*got 'both'"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):
@@ -57,3 +63,15 @@ def test_precisions_have_short_names(name, lightnings):
 
 def test_automatic_precision_is_full_on_a_processor():
     assert lightning_precision(TrainingConfig(precision="auto", device="cpu")) == "32-true"
+
+
+def test_numbers_of_numpy_are_numbers():
+    config = TrainingConfig(epochs=np.int64(3), lr=np.float32(0.5), weight_decay=1)
+    assert config == TrainingConfig(epochs=3, lr=0.5, weight_decay=1.0)
+    assert type(config.epochs) is int
+    assert type(config.weight_decay) is float
+
+
+@pytest.mark.parametrize("devices", [1, 3, -1, "-1", "2", "0,", "0,1", "auto"])
+def test_devices_are_counted_or_named(devices):
+    assert TrainingConfig(devices=devices).devices == devices

@@ -200,3 +200,9 @@ def test_a_language_model_may_reach_back():
     assert not torch.equal(weights(reach=20), alone)
     with pytest.raises(ValueError, match="reach must be chunk_length"):
         weights(reach=4)
+
+
+def test_packed_rows_are_to_be_padded_first():
+    packed = torch.nn.utils.rnn.pack_sequence([torch.zeros(3, 2)])
+    with pytest.raises(TypeError, match=r"got PackedSequence\. Pad packed rows first"):
+        truncated(torch.nn.GRU(2, 3), packed, k1=1, k2=1)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
+
+from ostinato.config import settle_kinds
 
 __all__ = ["TrainingConfig", "lightning_precision", "unused_by"]
 
@@ -44,6 +47,9 @@ _AT_LEAST = {
 }
 
 _BELOW_ONE = ("momentum", "momentum_max", "beta2", "ema", "plateau_factor")
+
+# how many, or which with a comma at least
+_DEVICES = re.compile(r"-1|[1-9]\d*|(\d+,)+\d*")
 
 # what only "hessian-free" has, and what it has no use for
 _CURVED = ("damping", "structural_damping", "curvature_batches", "cg_iterations")
@@ -176,6 +182,7 @@ class TrainingConfig:
     save_seconds: float = 60.0
 
     def __post_init__(self) -> None:
+        settle_kinds(self)
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise _wrong(name, getattr(self, name), f"must be one of {', '.join(known)}")
@@ -193,6 +200,10 @@ class TrainingConfig:
             raise _wrong("clip", self.clip, "must be positive, or None for no clipping")
         if self.optimizer == "sgd" and self.beta2 is not None:
             raise _wrong("beta2", self.beta2, "belongs to adam and adamw; sgd has none")
+        devices = str(self.devices)
+        if devices != "auto" and not _DEVICES.fullmatch(devices):
+            need = 'must be how many (-1: all), which ("0,1"), or "auto"'
+            raise _wrong("devices", self.devices, need)
         self._check_momentum()
         self._check_curved()
         if self.vanishing_penalty and lightning_precision(self).startswith("16"):

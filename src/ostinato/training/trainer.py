@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,13 +137,20 @@ def fit(
         callbacks: further Lightning callbacks.
 
     Raises:
-        ValueError: a setting does not fit; `resume` without `run_dir`, or with settings that would
-            change the course of the run.
+        TypeError: `module` is no SequenceModule.
+        ValueError: there is no batch; a setting does not fit; `resume` without `run_dir`, or with
+            settings that would change the course of the run.
         RunError: there is nothing whole to resume.
         SaveError: the last save failed; what was saved before is intact.
         DivergedError: the loss is no number any more.
     """
+    if not isinstance(module, SequenceModule):
+        raise TypeError(
+            f"fit trains a SequenceModule, got {type(module).__name__}. Make one around it: a "
+            "subclass of ostinato.training.SequenceModule with a training_step."
+        )
     config = config or module.training_config
+    _check_batches(train, val, config)
     module.use_config(config)
     folder = None if run_dir is None else Path(run_dir)
     checkpoint = _checkpoint_to_resume(folder, config) if resume else None
@@ -162,6 +169,17 @@ def fit(
     )
     stopped = job.run(trainer, data, checkpoint)
     return job.finish(trainer, stopped)
+
+
+def _check_batches(train: Any, val: Any, config: TrainingConfig) -> None:
+    if isinstance(train, Sized) and not len(train):
+        raise ValueError("fit: there is no batch to train on. Give data, or smaller batches.")
+    name = "schedule" if config.patience is None else "patience"
+    if val is None and (config.patience is not None or config.schedule == "plateau"):
+        raise ValueError(
+            f"fit: {name}={getattr(config, name)!r} waits for validations, and there is nothing to "
+            "validate with. Give val (of a task: validation, e.g. 0.05), or leave it out."
+        )
 
 
 class _Job:

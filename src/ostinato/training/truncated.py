@@ -67,6 +67,7 @@ def truncated(
 
     Raises:
         ValueError: k1 is below 1, or k2 below k1.
+        TypeError: x is no tensor.
 
     Example:
         >>> layer = torch.nn.GRU(2, 3)
@@ -76,6 +77,11 @@ def truncated(
         (torch.Size([25, 4, 3]), slice(75, 100, None))
     """
     _check(k1, k2)
+    if not isinstance(x, Tensor):
+        raise TypeError(
+            f"truncated: x must be a tensor [T, B, ...], got {type(x).__name__}. Pad packed rows "
+            "first (torch.nn.utils.rnn.pad_packed_sequence)."
+        )
     if batch_first is None:
         batch_first = bool(getattr(layer, "batch_first", False))
     return _windows(layer, x, state, k1, k2, 1 if batch_first else 0)
