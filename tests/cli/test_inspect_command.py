@@ -120,3 +120,28 @@ def test_table_that_is_missing_is_told(tmp_path, capsys):
     out = ["--out", str(tmp_path / "page.html")]
     assert run(["inspect", str(tmp_path / "run"), str(tmp_path / "y.csv"), *out]) == 0
     assert "the forecast is off by y" in capsys.readouterr().out
+
+
+def test_vectors_and_music_are_inspected(tmp_path, capsys, monkeypatch):
+    from ostinato.data.music import Piece, write_json
+
+    monkeypatch.chdir(tmp_path)
+    quick = {"hidden_size": 4, "max_steps": 2, "progress": False}
+    ost.Captioner.fit([([0.0, 1.0], "up"), ([1.0, 0.0], "down")] * 9, out="captions", **quick)
+    tune = Piece(((60,), (62, 65), ()) * 4)
+    ost.Composer.fit([tune] * 3, validation=tune, test=tune, out="music", **quick)
+    write_json(tune, "tune.json")
+    for folder, source, said in (
+        ("captions", "0,1", "Text: "),
+        ("music", "tune.json", "nats a step"),
+    ):
+        assert run(["inspect", folder, source, "--out", f"{folder}.html"]) == 0
+        assert said in capsys.readouterr().out
+        assert "<h1>" in (tmp_path / f"{folder}.html").read_text(encoding="utf-8")
+    for folder, source, message in (
+        ("captions", "none.npz", "no file none.npz"),
+        ("captions", "0,1,2", "trained on 2"),
+        ("music", "none.mid", "none.mid"),
+    ):
+        assert run(["inspect", folder, source]) == 2
+        assert message in capsys.readouterr().err

@@ -19,7 +19,6 @@ from ostinato.studio.answers import (
 )
 from ostinato.studio.asked import Asked, AskedError
 from ostinato.studio.figures import curves_figure, heat_figure, measures_of
-from ostinato.studio.holding import Hold, Unit
 from ostinato.studio.inside import (
     flow_figure,
     flow_rows,
@@ -30,15 +29,15 @@ from ostinato.studio.inside import (
 from ostinato.studio.learning import Learning, Progress, differing
 from ostinato.studio.library import Library, Loaded
 from ostinato.studio.reading import Choice, Kept, Reading, choose, prompt_for, read, view
-from ostinato.studio.writing import Wish, write_events
-from ostinato.tasks.language_model.sampling import Sampling
+from ostinato.studio.wishes import holds_of, wish_of
+from ostinato.studio.writing import write_events
 
 __all__ = ["Questions"]
 
 Answer = dict[str, Any]
 
-# units held at once, and characters of a file in base 64
-MOST_HOLDS, MOST_FILE = 64, 22_000_000
+# characters of a file in base 64
+_MOST_FILE = 22_000_000
 
 
 class Questions:
@@ -144,7 +143,7 @@ class Questions:
         """What a file (`name`, `content` in base 64) says, as fields of the form."""
         loaded = self.library.load(key)
         try:
-            content = base64.b64decode(asked.text("content", most=MOST_FILE), validate=True)
+            content = base64.b64decode(asked.text("content", most=_MOST_FILE), validate=True)
         except ValueError:
             raise AskedError("content must be a file in base 64.") from None
         return prompt_for(loaded).opened(loaded.model, asked.text("name", "file"), content)
@@ -205,64 +204,6 @@ class Questions:
                 "texts. Choose a run of one."
             )
         return write_events(loaded.model, wish_of(asked))
-
-
-def wish_of(asked: Asked) -> Wish:
-    """What is to be written.
-
-    Raises:
-        ValueError: a field is missing or out of range; the message names it.
-
-    Example:
-        >>> wish_of(Asked({"prompt": "To be", "temperature": 0.5, "top_k": 3})).sampling.top_k
-        3
-    """
-    sampling = Sampling(
-        temperature=asked.number("temperature", 1.0),
-        top_k=asked.whole("top_k"),
-        top_p=asked.number("top_p"),
-        repetition_penalty=asked.number("repetition_penalty", 1.0),
-    )
-    watch = [unit_of(one) for one in asked.inner("watch")]
-    return Wish(
-        asked.text("prompt"),
-        asked.numbers("written") or [],
-        asked.numbers("written_held"),
-        asked.whole("length", 200),
-        sampling,
-        asked.whole("seed", 0),
-        holds_of(asked),
-        asked.flag("hold_prompt", True),
-        watch[0] if watch else None,
-    )
-
-
-def unit_of(asked: Asked) -> Unit:
-    """A unit that is meant.
-
-    Example:
-        >>> unit_of(Asked({"layer": "stack.0", "name": "c", "unit": "3"}))
-        Unit(layer='stack.0', name='c', unit=3, direction=0)
-    """
-    place = asked.text("layer"), asked.text("name"), asked.whole("unit", 0)
-    return Unit(*place, asked.whole("direction", 0))
-
-
-def holds_of(asked: Asked) -> list[Hold]:
-    """The units that are to be held.
-
-    Raises:
-        AskedError: a field is of the wrong kind, or there are too many.
-    """
-    holds = asked.inner("holds")
-    if len(holds) > MOST_HOLDS:
-        raise AskedError(f"{len(holds)} units are to be held. Hold {MOST_HOLDS} at most.")
-    found = []
-    for one in holds:
-        unit = unit_of(one)
-        value = one.number("value", 0.0)
-        found.append(Hold(unit.layer, unit.name, unit.unit, value, unit.direction))
-    return found
 
 
 def run_row(run: Learning) -> Answer:
