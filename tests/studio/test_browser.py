@@ -346,7 +346,7 @@ def test_a_forecast_begins_where_it_is_told_to(page, home, tmp_path):
     legend = "[...document.querySelectorAll('#result .legendtext')].map((t) => t.textContent)"
     page.wait(f"{legend}.includes('what came')")
     assert page.run(table) != before
-    assert "origin=50" in page.run("location.search")
+    page.wait("location.search.includes('origin=50')")
     address = page.run("location.href")
     page.open(f"{home}/")
     page.call("Page.navigate", url=address)

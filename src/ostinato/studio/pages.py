@@ -142,8 +142,8 @@ class Pages:
 def _drawing(loaded: Loaded, kind: str) -> dict[str, Any]:
     titles = {
         "cell": "One step of the cell of the first layer",
-        "folded": "The recurrent layers, folded",
-        "unrolled": "The recurrent layers, unrolled over three steps",
+        "folded": "The network, folded",
+        "unrolled": "Its recurrent layers, unrolled over three steps",
     }
     told: dict[str, Any] = {"kind": kind, "title": titles.get(kind, kind), "svg": None}
     try:
