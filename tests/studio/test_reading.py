@@ -139,6 +139,16 @@ def test_a_classifier_tells_the_label_of_each_beginning(library):
         assert dict(row) == pytest.approx(told, rel=1e-3)
 
 
+def test_words_read_in_lower_case_are_shown_as_they_were_typed(tmp_path):
+    rows = [("a film that is good", "x"), ("that is bad", "y")] * 10
+    options = {"lower": True, "hidden_size": 4, "progress": False, "baselines": False}
+    model = Classifier.fit(rows, max_steps=1, **options).eval()
+    text = "A Film  THAT is\na film."
+    found = row_answer(reads(Loaded("it", tmp_path, (), "classifier", model), text).plain)
+    assert "".join(found["axes"][0]["pieces"]) == text
+    assert found["axes"][0]["pieces"][:3] == ["A", " Film", "  THAT"]
+
+
 # units held
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -136,20 +137,25 @@ def spelled_out(tokenizer: Tokenizer, ids: Any) -> tuple[str, ...]:
 
 
 def spaced(text: str, words: Sequence[str]) -> tuple[str, ...]:
-    r"""Each word with the blanks before it; what stands for a line end becomes one.
+    r"""Each word as the text has it, with the blanks before it; a line end is one.
 
     Example:
-        >>> spaced("Time  flies.", ["Time", "flies", "."])
-        ('Time', '  flies', '.')
+        >>> spaced("Time  Flies.", ["time", "flies", "."])
+        ('Time', '  Flies', '.')
+        >>> spaced("a\nb", ["a", "<eos>", "b"])
+        ('a', '\n', 'b')
     """
     pieces, place = [], 0
     for word in words:
-        at = text.find(word, place)
-        if at < 0:
-            pieces.append("\n")
+        # a model may have read them in lower case
+        found = re.compile(rf"\s*{re.escape(word)}", re.IGNORECASE).match(text, place)
+        if found is None:
+            found = re.compile(r"[^\S\n]*\n").match(text, place)
+        if found is None:
+            pieces.append(f" {word}")
             continue
-        pieces.append(text[place : at + len(word)])
-        place = at + len(word)
+        pieces.append(found[0])
+        place = found.end()
     return tuple(pieces)
 
 
