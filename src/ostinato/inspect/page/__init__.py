@@ -113,9 +113,10 @@ def page_of_model(
     r"""Let a fitted model read an input, and show on a page what it did.
 
     Args:
-        model: a language model, tagger, classifier, translator or forecaster.
+        model: of any task.
         source: what it reads: a text; for a classifier of numbers an array [T, I] or a table's
-            name; for a forecaster a table, as `predict` takes it.
+            name; for a forecaster a table, as `predict` takes it; for a captioner a vector [F] or a
+            file of vectors; for a composer a `Piece` or a file of one.
         title: of the page.
         names: names or kinds of values, as `ostinato.trace` takes them; None: states, gates and
             what is made between.
