@@ -542,3 +542,22 @@ def test_both_probabilities_are_seen_where_units_are_held(page, home):
     page.click("#write")
     page.wait("document.querySelector('#said').innerText.startsWith('5 tokens. ')")
     assert page.run(shown) == "table-cell"
+
+
+def test_names_that_look_like_tags_are_drawn_as_they_are(page, home, folder):
+    shutil.copytree(folder / "classifier", folder / "tags")
+    with (folder / "tags" / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 99, "<b>bold</b>": 1.0}) + "\n")
+    page.open(home)
+    page.wait("document.querySelector('#plot .main-svg') !== null")
+    page.set("[name=measure][value='<b>bold</b>']", True)
+    titles = "[...document.querySelectorAll('#plot text[class$=title]')].map((t) => t.textContent)"
+    page.wait(f"{titles}.includes('<b>bold</b>')")
+    shutil.rmtree(folder / "tags")
+    page.open(f"{home}/runs/tagger/read?text=a+%3Ci%3Eb")
+    page.wait("document.querySelector('#heat .main-svg') !== null")
+    ticks = (
+        "[...document.querySelectorAll('#heat .xtick text')].map((t) => t.textContent).join(' ')"
+    )
+    assert page.run(ticks) == "a < i > b"
+    assert page.run("document.querySelector('#coloured').textContent") == "a <i>b"

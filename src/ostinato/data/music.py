@@ -19,6 +19,7 @@ __all__ = [
     "Music",
     "MusicError",
     "Piece",
+    "held_notes",
     "read_music",
     "write_json",
     "write_midi",
@@ -139,7 +140,7 @@ def write_midi(
     score = symusic.Score(_TICKS)
     score.tempos.append(symusic.Tempo(0, tempo))
     track = symusic.Track("Ostinato", 0, False)
-    for start, length, note in _held(piece.roll()):
+    for start, length, note in held_notes(piece.roll()):
         track.notes.append(symusic.Note(start * ticks, length * ticks, note, 80))
     score.tracks.append(track)
     try:
@@ -148,7 +149,13 @@ def write_midi(
         raise OSError(error.errno, f"{path} cannot be written: {error.strerror}") from error
 
 
-def _held(roll: NDArray[np.uint8]) -> Iterable[tuple[int, int, int]]:
+def held_notes(roll: NDArray[np.uint8]) -> Iterable[tuple[int, int, int]]:
+    """First step, steps and MIDI number of each note of a roll [T, 88], key by key.
+
+    Example:
+        >>> list(held_notes(Piece(((60,), (60, 62))).roll()))
+        [(0, 2, 60), (1, 1, 62)]
+    """
     edges = np.diff(roll.astype(np.int8), axis=0, prepend=0, append=0)
     for key in range(KEYS):
         starts = np.flatnonzero(edges[:, key] == 1)

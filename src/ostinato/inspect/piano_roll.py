@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ostinato.data.music import KEYS, LOWEST, Piece, names_of
+from ostinato.data.music import Piece, held_notes, names_of
 from ostinato.inspect.pictures import COLOURS, save_picture
 
 __all__ = ["draw_piano_roll"]
@@ -96,13 +94,9 @@ def _bars(piece: Piece, given: int) -> list[tuple[int, int, int, bool]]:
     bars = []
     roll = piece.roll()
     for first, part in ((0, roll[:given]), (given, roll[given:])):
-        edges = np.diff(part.astype(np.int8), axis=0, prepend=0, append=0)
-        for key in range(KEYS):
-            starts, ends = (np.flatnonzero(edges[:, key] == sign) for sign in (1, -1))
-            bars += [
-                (first + int(start), int(end - start), key + LOWEST, first < given)
-                for start, end in zip(starts, ends, strict=True)
-            ]
+        bars += [
+            (first + start, length, note, first < given) for start, length, note in held_notes(part)
+        ]
     return bars
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from ostinato.inspect.pictures import COLOURS, SCALE
 from ostinato.studio.learning import AXES, Learning, Line, smoothed
 
-__all__ = ["CELLS", "curves_figure", "heat_figure", "measures_of", "packed"]
+__all__ = ["CELLS", "curves_figure", "heat_figure", "literal", "measures_of", "packed"]
 
 Figure = dict[str, Any]
 
@@ -80,7 +81,7 @@ def curves_figure(
             data += _traces(run, name, places[run.key], axis, smoothing, suffix)
         layout[f"yaxis{suffix}"] = {
             "domain": domain,
-            "title": {"text": _in_words(name)},
+            "title": {"text": literal(_in_words(name))},
             "type": "log" if logarithmic else "linear",
             "automargin": True,
         }
@@ -132,12 +133,12 @@ def heat_figure(
         "colorscale": SCALE.capitalize() if gate else SIGNED,
         "zmin": 0.0 if gate else -top,
         "zmax": 1.0 if gate else top,
-        "colorbar": {"title": {"text": name}, "thickness": 12},
+        "colorbar": {"title": {"text": literal(name)}, "thickness": 12},
         "hovertemplate": "%{x}: %{customdata}<br>unit %{y}<br>%{z:.3f}<extra></extra>",
     }
     axis = {
         "tickvals": ticks,
-        "ticktext": [_short(tokens[k]) for k in ticks],
+        "ticktext": [literal(_short(tokens[k])) for k in ticks],
         "title": {"text": along, "standoff": 8},
         "automargin": True,
         "tickangle": 0 if max((len(t) for t in tokens), default=0) < 4 else -60,
@@ -152,6 +153,16 @@ def heat_figure(
 
 def _short(label: str, most: int = 19) -> str:
     return label if len(label) <= most else f"{label[: most - 1]}…"
+
+
+def literal(text: str) -> str:
+    """A text that plotly.js shows as it is, and not as tags of its own.
+
+    Example:
+        >>> literal("<b> & c")
+        '&lt;b&gt; &amp; c'
+    """
+    return html.escape(text, quote=False)
 
 
 def packed(values: NDArray[Any]) -> Figure:
@@ -199,7 +210,7 @@ def _traces(
             | {
                 "mode": "lines",
                 "line": {"color": colour, "width": 1.2, "dash": dash},
-                "name": f"{run.key}, {label}",
+                "name": literal(f"{run.key}, {label}"),
             }
         )
     line = run.lines.get(validated, []) if validated.startswith("val_") else []
@@ -211,7 +222,7 @@ def _traces(
                 "mode": "lines+markers",
                 "line": {"color": colour, "width": 2.4, "dash": dash},
                 "marker": {"size": 6, "color": colour},
-                "name": f"{run.key}, {_in_words(validated)}",
+                "name": literal(f"{run.key}, {_in_words(validated)}"),
             }
         )
     return [trace for trace in made if trace["x"]]

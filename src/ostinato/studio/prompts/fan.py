@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ostinato.inspect.pictures import COLOURS
-from ostinato.studio.figures import Figure
+from ostinato.studio.figures import Figure, literal
 from ostinato.tasks.forecaster.forecast import Forecast
 
 __all__ = ["Drawn", "forecast_figure"]
@@ -46,7 +46,7 @@ def forecast_figure(plain: Drawn, held: Drawn | None = None) -> Figure:
         top = 1 - k * (each + gap)
         layout[f"yaxis{suffix}"] = {
             "domain": [max(0.0, top - each), top],
-            "title": {"text": plain.forecast.targets[k]},
+            "title": {"text": literal(plain.forecast.targets[k])},
             "automargin": True,
         }
         layout[f"xaxis{suffix}"] = {"anchor": f"y{suffix}"}

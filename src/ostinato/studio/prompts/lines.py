@@ -11,7 +11,7 @@ from ostinato.inspect.pictures import SCALE
 from ostinato.inspect.reading import reading_of
 from ostinato.inspect.reading.pairs import translations
 from ostinato.studio.asked import Asked
-from ostinato.studio.figures import Figure, packed
+from ostinato.studio.figures import Figure, literal, packed
 from ostinato.studio.holding import Holding
 from ostinato.studio.labels import visible
 from ostinato.studio.prompts.base import LIMITS, Prompt, Row, Told
@@ -97,8 +97,8 @@ def alignment_figure(look: Attention) -> Figure:
         "zmax": 1.0,
         "colorscale": SCALE.capitalize(),
         "colorbar": {"title": {"text": "weight"}, "thickness": 12},
-        "customdata": [[visible(name)] * columns for name in look.written],
-        "text": [[visible(name) for name in look.read]] * rows,
+        "customdata": [[literal(visible(name))] * columns for name in look.written],
+        "text": [[literal(visible(name)) for name in look.read]] * rows,
         "hovertemplate": "%{customdata} looked at %{text}: %{z:.3f}<extra></extra>",
     }
     layout = {
@@ -115,7 +115,7 @@ def _axis(labels: tuple[str, ...], title: str, angle: int) -> Figure:
     places = list(np.arange(0, len(labels), every))
     return {
         "tickvals": [int(k) for k in places],
-        "ticktext": [visible(labels[k]) for k in places],
+        "ticktext": [literal(visible(labels[k])) for k in places],
         "title": {"text": title},
         "tickangle": angle,
         "automargin": True,

@@ -6,9 +6,7 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from ostinato.data.music import KEYS, LOWEST, Piece, names_of, write_midi
+from ostinato.data.music import KEYS, LOWEST, Piece, held_notes, names_of, write_midi
 from ostinato.extras import MissingExtraError
 from ostinato.inspect.pictures import COLOURS
 from ostinato.inspect.reading import reading_of
@@ -136,7 +134,7 @@ def roll_figure(piece: Piece, given: int, *, like: Sequence[Piece]) -> Figure:
         ("given", _GIVEN, 0, roll[:given]),
         ("written", COLOURS[0], given, roll[given:]),
     ):
-        bars = [(first + a, b - a, key + LOWEST) for key, a, b in _sounding(part)]
+        bars = [(first + start, length, note) for start, length, note in held_notes(part)]
         data.append(
             {
                 "type": "bar",
@@ -166,16 +164,6 @@ def roll_figure(piece: Piece, given: int, *, like: Sequence[Piece]) -> Figure:
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
     }
     return {"data": data, "layout": layout}
-
-
-def _sounding(roll: Any) -> list[tuple[int, int, int]]:
-    """Key, first step and the step behind the last, of each note."""
-    edges = np.diff(roll.astype(np.int8), axis=0, prepend=0, append=0)
-    found = []
-    for key in range(KEYS):
-        starts, ends = (np.flatnonzero(edges[:, key] == sign).tolist() for sign in (1, -1))
-        found += [(key, start, end) for start, end in zip(starts, ends, strict=True)]
-    return found
 
 
 def _midi(piece: Piece, per_quarter: int) -> str | None:

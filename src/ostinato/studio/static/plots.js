@@ -9,6 +9,11 @@ function colours() {
   return { ink: of("--ink"), line: of("--line"), panel: of("--panel"), page: of("--page") };
 }
 
+// shown as it is, and not as a tag of plotly's own
+export function literal(text) {
+  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+}
+
 // black would not be seen on black
 function seen(colour) {
   return document.documentElement.dataset.theme === "dark" && colour === "#000000" ? "#ffffff" : colour;

@@ -2,7 +2,7 @@
 import { bar, complain, element, level, percent, post, say, token } from "./ask.js";
 import { fields, openFiles, remember, restore } from "./form.js";
 import { add, held, spelled } from "./holds.js";
-import { draw } from "./plots.js";
+import { draw, literal } from "./plots.js";
 import { show as showResult } from "./result.js";
 import { offer, settle } from "./series.js";
 
@@ -147,7 +147,7 @@ if (ask) {
     if (unit.figure) {
       lively(unit.lively);
       const heat = unit.figure.data[0];
-      heat.customdata = heat.y.map(() => axis().tokens);
+      heat.customdata = heat.y.map(() => axis().tokens.map(literal));
       by("thinned").textContent = unit.figure.every > 1
         ? `Each ${unit.figure.every}th unit is drawn, for speed; any can be chosen above.` : "";
       await draw(by("heat"), unit.figure);
