@@ -103,6 +103,19 @@ def test_inference_has_the_bits_of_the_general_way(layer, T, B, general):
     assert is_quick(layer)
 
 
+def test_chunks_that_share_buffers_have_the_bits_of_the_general_way(layer, general, monkeypatch):
+    monkeypatch.setattr("ostinato.engine.llvm.plan._NEAR", 1 << 12)
+    x, state = given(layer, 205, 3)
+    with torch.no_grad():
+        for start in (None, state):
+            wanted = leaves(general(layer, x, start))
+            for _ in range(4):
+                same(leaves(layer(x, start)), wanted)
+    (shape,) = sequence._quick[layer]._shapes.values()
+    assert shape.plan.reuse
+    assert len(shape.plan.chunks) > 3
+
+
 @pytest.mark.parametrize("B", [1, 3])
 def test_batch_first_and_single_steps_have_the_bits_of_the_general_way(B, general):
     layer = LSTM(I, H, batch_first=True)
@@ -260,8 +273,8 @@ def test_what_is_not_quick_goes_the_general_way(general):
         same(leaves(layer(turned)), leaves(general(layer, x)))
         with ostinato.engine("eager"):
             assert sequence._quick[layer].walk(x, None) is None
-        # too large to keep buffers for
-        assert layer(torch.zeros(3000, 64, I))[0].shape == (3000, 64, H)
+    # too large to keep buffers for
+    assert layer(torch.zeros(3000, 64, I))[0].shape == (3000, 64, H)
     assert None in sequence._quick[layer]._shapes.values()
     with pytest.raises(ValueError, match="must be"):
         layer(x, torch.zeros(2, 3, H))

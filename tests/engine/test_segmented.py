@@ -100,11 +100,21 @@ def test_little_is_kept():
 
 
 @pytest.mark.parametrize(
-    ("steps", "every", "found"),
-    [(100, "sqrt", 10), (101, "sqrt", 11), (1, "sqrt", 0), (0, "sqrt", 0), (9, 4, 4), (9, 9, 0)],
+    ("steps", "every", "numbers", "found"),
+    [
+        (100, "sqrt", 1 << 16, 10),
+        (101, "sqrt", 1 << 16, 11),
+        # fewer numbers in a step, longer segments, but four times the root at most
+        (100, "sqrt", 1 << 12, 16),
+        (100, "sqrt", 8, 40),
+        (1, "sqrt", 8, 0),
+        (0, "sqrt", 8, 0),
+        (9, 4, 8, 4),
+        (9, 9, 8, 0),
+    ],
 )
-def test_how_long_a_segment_is(steps, every, found):
-    call = make_call(nn.Identity(), (H,), I=I, T=steps, B=1, checkpoint_every=every)
+def test_how_long_a_segment_is(steps, every, numbers, found):
+    call = make_call(nn.Identity(), (numbers,), I=I, T=steps, B=1, checkpoint_every=every)
     assert segment_steps(call) == found
 
 

@@ -17,8 +17,9 @@ from ostinato.engine.forms import EngineWarning, Form, form_of, kernel_of, recur
 from ostinato.engine.llvm import rewalk
 from ostinato.engine.llvm.batch import Layout, Ragged, dense, ragged
 from ostinato.engine.llvm.compile import host_target
+from ostinato.engine.llvm.job import Job
 from ostinato.engine.llvm.kernel import Kernel
-from ostinato.engine.llvm.launch import Job, run
+from ostinato.engine.llvm.launch import run
 from ostinato.engine.llvm.lengths import pack, unpack
 from ostinato.engine.llvm.text import Target
 from ostinato.engine.recurrence import NotFusable, Recurrence

@@ -21,8 +21,9 @@ from torch import Tensor
 from ostinato.engine.duals import Pieces, active
 from ostinato.engine.expressions import Program
 from ostinato.engine.llvm.batch import Layout
+from ostinato.engine.llvm.job import Job
 from ostinato.engine.llvm.kernel import Kernel
-from ostinato.engine.llvm.launch import Job, run
+from ostinato.engine.llvm.launch import run
 from ostinato.engine.llvm.text import Target
 from ostinato.engine.recurrence import NotFusable
 from ostinato.engine.second import gradients

@@ -87,6 +87,7 @@ class Quick(Standing):
         self.wanted = (index,) if kind == "state" else ()
         self._shapes: dict[tuple[int, int, bool, int], Shape | None] = {}
         self._teams = Known()
+        self._once: set[tuple[int, int, bool, int]] = set()
 
     def walk(self, x: Tensor, state: State | None) -> tuple[Tensor, State] | None:
         """(Output [T, B, O], final states), or None where it must go the general way.
@@ -133,7 +134,13 @@ class Quick(Standing):
             if len(self._shapes) >= _SHAPES:
                 self._shapes.clear()
                 self._teams.clear()
-            self._shapes[key] = self._new_shape(*key, team)
+                self._once.clear()
+            made = self._new_shape(*key, team)
+            if made is not None and made.plan.reuse and key not in self._once:
+                # what comes once is not worth buffers of its own
+                self._once.add(key)
+                return None
+            self._shapes[key] = made
         return self._shapes[key]
 
     def _new_shape(
@@ -143,7 +150,7 @@ class Quick(Standing):
         if not isinstance(kernel, Kernel) or (train and not self.trainable):
             return None
         plan = Plan(kernel, dense(T, B), self.wanted, threads)
-        if plan.reuse or plan.bytes > _KEPT:
+        if plan.bytes > _KEPT:
             return None
         return Shape(plan, self, team)
 
@@ -185,23 +192,26 @@ class Shape:
     def forward(self, frame: Frame, x: Tensor, state: Sequence[Tensor] | None) -> list[Tensor]:
         """The output and the final states; `state` None: from zeros."""
         words, T, B, quick = frame.words, self.T, self.B, self.quick
+        # rows of a hidden state behind its first: those of the last chunk, if all use one buffer
+        rows = self.plan.chunks[-1].numbers[2] if self.plan.reuse else T * B
         words[frame.x] = x.data_ptr()
         program, moves = self.plan.kernel.program, []
         output = None
         for i, width in enumerate(program.states):
-            size = B * width * self.bytes
+            each = width * self.bytes
+            size, last = B * each, T * B * each
             if i in quick.wanted:
                 whole = torch.empty((T + 1, B, width), dtype=quick.dtype, device="cpu")
                 at = whole.data_ptr()
                 frame.enter(i, at)
                 output = after(whole, B * width, (T, B, width))
             else:
-                at = frame.states[i]
+                at, last = frame.states[i], rows * each
             if state is None:
                 ctypes.memset(at, 0, size)
             else:
                 ctypes.memmove(at, state[i].data_ptr(), size)
-            moves.append((at + T * size, size, width))
+            moves.append((at + last, size, width))
         if output is None:
             node = program.emits[0]
             output = torch.empty((T, B, node.width), dtype=quick.dtype, device="cpu")

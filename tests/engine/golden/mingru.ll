@@ -3,7 +3,6 @@ declare i32 @omp_get_thread_num()
 declare i32 @omp_get_num_threads()
 declare void @GOMP_parallel(ptr, ptr, i32, i32)
 declare <2 x double> @llvm.fmuladd.v2f64(<2 x double>, <2 x double>, <2 x double>)
-declare <2 x double> @llvm.fabs.v2f64(<2 x double>)
 declare <2 x double> @llvm.rint.v2f64(<2 x double>)
 declare <2 x double> @llvm.floor.v2f64(<2 x double>)
 declare i32 @sched_yield()
@@ -78,66 +77,61 @@ entry:
   %v10 = load <2 x double>, ptr %v9, align 8
   %v11 = getelementptr double, ptr %v9, i64 2
   %v12 = load <2 x double>, ptr %v11, align 8
-  %v13 = call <2 x double> @llvm.fabs.v2f64(<2 x double> %v10)
-  %v14 = fneg <2 x double> %v13
+  %v13 = fcmp ogt <2 x double> %v10, splat (double 0x4086280000000000)
+  %v14 = select <2 x i1> %v13, <2 x double> splat (double 0x4086280000000000), <2 x double> %v10
   %v15 = fcmp olt <2 x double> %v14, splat (double 0xC087500000000000)
   %v16 = select <2 x i1> %v15, <2 x double> splat (double 0xC087500000000000), <2 x double> %v14
   %v17 = fmul <2 x double> %v16, splat (double 0x3FF71547652B82FE)
   %v18 = call <2 x double> @llvm.rint.v2f64(<2 x double> %v17)
   %v19 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v18, <2 x double> splat (double 0xBFE62E4000000000), <2 x double> %v16)
   %v20 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v18, <2 x double> splat (double 0xBEB7F7D1CF79ABCA), <2 x double> %v19)
-  %v21 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> splat (double 0x3DA93974A8C07C9D), <2 x double> %v20, <2 x double> splat (double 0x3DE6124613A86D09))
-  %v22 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v21, <2 x double> %v20, <2 x double> splat (double 0x3E21EED8EFF8D898))
-  %v23 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v22, <2 x double> %v20, <2 x double> splat (double 0x3E5AE64567F544E4))
-  %v24 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v23, <2 x double> %v20, <2 x double> splat (double 0x3E927E4FB7789F5C))
-  %v25 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v24, <2 x double> %v20, <2 x double> splat (double 0x3EC71DE3A556C734))
-  %v26 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v25, <2 x double> %v20, <2 x double> splat (double 0x3EFA01A01A01A01A))
-  %v27 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v26, <2 x double> %v20, <2 x double> splat (double 0x3F2A01A01A01A01A))
-  %v28 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v27, <2 x double> %v20, <2 x double> splat (double 0x3F56C16C16C16C17))
-  %v29 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v28, <2 x double> %v20, <2 x double> splat (double 0x3F81111111111111))
-  %v30 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v29, <2 x double> %v20, <2 x double> splat (double 0x3FA5555555555555))
-  %v31 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v30, <2 x double> %v20, <2 x double> splat (double 0x3FC5555555555555))
-  %v32 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v31, <2 x double> %v20, <2 x double> splat (double 0x3FE0000000000000))
-  %v33 = fmul <2 x double> %v20, %v20
-  %v34 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v33, <2 x double> %v32, <2 x double> %v20)
-  %v35 = fadd <2 x double> %v34, splat (double 0x3FF0000000000000)
-  %v36 = fmul <2 x double> %v18, splat (double 0x3FE0000000000000)
-  %v37 = call <2 x double> @llvm.floor.v2f64(<2 x double> %v36)
-  %v38 = fptosi <2 x double> %v37 to <2 x i64>
-  %v39 = add <2 x i64> %v38, splat (i64 1023)
-  %v40 = shl <2 x i64> %v39, splat (i64 52)
-  %v41 = bitcast <2 x i64> %v40 to <2 x double>
-  %v42 = fmul <2 x double> %v35, %v41
-  %v43 = fsub <2 x double> %v18, %v37
-  %v44 = fptosi <2 x double> %v43 to <2 x i64>
-  %v45 = add <2 x i64> %v44, splat (i64 1023)
-  %v46 = shl <2 x i64> %v45, splat (i64 52)
-  %v47 = bitcast <2 x i64> %v46 to <2 x double>
-  %v48 = fmul <2 x double> %v42, %v47
+  %v21 = fmul <2 x double> %v18, splat (double 0x3FE0000000000000)
+  %v22 = call <2 x double> @llvm.floor.v2f64(<2 x double> %v21)
+  %v23 = fptosi <2 x double> %v22 to <2 x i64>
+  %v24 = add <2 x i64> %v23, splat (i64 1023)
+  %v25 = shl <2 x i64> %v24, splat (i64 52)
+  %v26 = bitcast <2 x i64> %v25 to <2 x double>
+  %v27 = fmul <2 x double> splat (double 0x3FF0000000000000), %v26
+  %v28 = fsub <2 x double> %v18, %v22
+  %v29 = fptosi <2 x double> %v28 to <2 x i64>
+  %v30 = add <2 x i64> %v29, splat (i64 1023)
+  %v31 = shl <2 x i64> %v30, splat (i64 52)
+  %v32 = bitcast <2 x i64> %v31 to <2 x double>
+  %v33 = fmul <2 x double> %v27, %v32
+  %v34 = fneg <2 x double> %v20
+  %v35 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> splat (double 0x3DA93974A8C07C9D), <2 x double> %v20, <2 x double> splat (double 0xBDE6124613A86D09))
+  %v36 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v35, <2 x double> %v20, <2 x double> splat (double 0x3E21EED8EFF8D898))
+  %v37 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v36, <2 x double> %v20, <2 x double> splat (double 0xBE5AE64567F544E4))
+  %v38 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v37, <2 x double> %v20, <2 x double> splat (double 0x3E927E4FB7789F5C))
+  %v39 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v38, <2 x double> %v20, <2 x double> splat (double 0xBEC71DE3A556C734))
+  %v40 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v39, <2 x double> %v20, <2 x double> splat (double 0x3EFA01A01A01A01A))
+  %v41 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v40, <2 x double> %v20, <2 x double> splat (double 0xBF2A01A01A01A01A))
+  %v42 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v41, <2 x double> %v20, <2 x double> splat (double 0x3F56C16C16C16C17))
+  %v43 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v42, <2 x double> %v20, <2 x double> splat (double 0xBF81111111111111))
+  %v44 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v43, <2 x double> %v20, <2 x double> splat (double 0x3FA5555555555555))
+  %v45 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v44, <2 x double> %v20, <2 x double> splat (double 0xBFC5555555555555))
+  %v46 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v45, <2 x double> %v20, <2 x double> splat (double 0x3FE0000000000000))
+  %v47 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v46, <2 x double> %v34, <2 x double> splat (double 0x3FF0000000000000))
+  %v48 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v47, <2 x double> %v34, <2 x double> %v33)
   %v49 = fadd <2 x double> %v48, splat (double 0x3FF0000000000000)
-  %v50 = fdiv <2 x double> splat (double 0x3FF0000000000000), %v49
-  %v51 = fmul <2 x double> %v48, %v50
-  %v52 = fneg <2 x double> %v51
-  %v53 = fcmp olt <2 x double> %v10, splat (double 0x0000000000000000)
-  %v54 = call <2 x double> @llvm.fmuladd.v2f64(<2 x double> %v52, <2 x double> %v48, <2 x double> %v48)
-  %v55 = select <2 x i1> %v53, <2 x double> %v54, <2 x double> %v50
-  %v56 = fsub contract <2 x double> splat (double 0x3FF0000000000000), %v55
-  %v57 = mul i64 %a4, 2
-  %v58 = add i64 %v57, %v1
-  %v59 = getelementptr i64, ptr %a0, i64 23
-  %v60 = load ptr, ptr %v59
-  %v61 = getelementptr double, ptr %v60, i64 %v58
-  %v62 = load <2 x double>, ptr %v61, align 8
-  %v63 = fmul contract <2 x double> %v56, %v62
-  %v64 = fmul contract <2 x double> %v55, %v12
-  %v65 = fadd contract <2 x double> %v63, %v64
-  %v66 = mul i64 %a3, 2
-  %v67 = add i64 %v66, %v1
-  %v68 = getelementptr i64, ptr %a0, i64 24
-  %v69 = load ptr, ptr %v68
-  %v70 = getelementptr double, ptr %v69, i64 %v67
-  store <2 x double> %v65, ptr %v70, align 8
-  store <2 x double> %v55, ptr %v9, align 8
+  %v50 = fdiv <2 x double> %v33, %v49
+  %v51 = fsub contract <2 x double> splat (double 0x3FF0000000000000), %v50
+  %v52 = mul i64 %a4, 2
+  %v53 = add i64 %v52, %v1
+  %v54 = getelementptr i64, ptr %a0, i64 23
+  %v55 = load ptr, ptr %v54
+  %v56 = getelementptr double, ptr %v55, i64 %v53
+  %v57 = load <2 x double>, ptr %v56, align 8
+  %v58 = fmul contract <2 x double> %v51, %v57
+  %v59 = fmul contract <2 x double> %v50, %v12
+  %v60 = fadd contract <2 x double> %v58, %v59
+  %v61 = mul i64 %a3, 2
+  %v62 = add i64 %v61, %v1
+  %v63 = getelementptr i64, ptr %a0, i64 24
+  %v64 = load ptr, ptr %v63
+  %v65 = getelementptr double, ptr %v64, i64 %v62
+  store <2 x double> %v60, ptr %v65, align 8
+  store <2 x double> %v50, ptr %v9, align 8
   ret void
 }
 define void @forward(ptr %a0, i64 %a1) nounwind {

@@ -17,6 +17,11 @@ __all__ = ["SETS", "Emitter", "Frame", "emit_block", "most_rows"]
 ARGUMENTS = ("ptr", "i64", "i64", "i64", "i64", "i64", "i64")
 # rows 1 and 2 split their sums over several sets of accumulators, to hide the latency of an FMA
 SETS = {1: 4, 2: 2}
+# sums of a block from which on they are laid down before a long chain: registers that the chain
+# wants would else be taken from the sums while they are made
+_CROWD = 8
+# rows whose long chains go side by side
+_SIDE = 3
 # made of a dozen instructions that wait for each other
 _CHAINS = frozenset({"exp", "tanh", "sigmoid", "softplus", "log", "sin", "cos", "pow", "erf"})
 
@@ -73,17 +78,25 @@ class Emitter:
         self.values: dict[tuple[Node, int, int], str] = {}
         self.fixed: dict[tuple[Node, int], str] = {}
         self.accs: list[list[str]] = []
+        self.parked = ""
         self.flags: dict[str, str] = {}
 
     def run(self) -> None:
         f = self.f
+        slow = self._slow()
+        many = len(self.block.accs) * self.rows * self.abreast
+        if slow and self.block.groups and many >= _CROWD:
+            self.parked = f.let(f"alloca [{many} x {self.module.vector}], align 64")
         self.masks = self._masks()
         self.first = f.mul(self.ub, self.lanes)
         self._start()
         for group in self.block.groups:
             self._multiply(group)
-        if self._slow():
-            self._finish(range(self.rows))
+        if self.parked:
+            self._park()
+        if slow:
+            for i in range(0, self.rows, _SIDE):
+                self._finish(range(i, min(i + _SIDE, self.rows)))
         else:
             for i in range(self.rows):
                 # row by row, so that few values wait to be written
@@ -103,6 +116,15 @@ class Emitter:
             self._store(value, place, i, q)
         for place, i, total in summed:
             self._add_sum(place, i, total)
+
+    def _park(self) -> None:
+        """Lay down the sums, and with them the registers that they have."""
+        for i in range(self.rows):
+            for n, value in enumerate(self.accs[i]):
+                self.f.store(value, self._parked(i, n))
+
+    def _parked(self, i: int, n: int) -> str:
+        return self.f.at(self.parked, (i * len(self.accs[i]) + n) * self.lanes)
 
     def _slow(self) -> bool:
         """Whether it has long chains of operations: those of several rows then go side by side."""
@@ -216,7 +238,8 @@ class Emitter:
     def _compute(self, node: Node, i: int, q: int) -> str:
         for n, acc in enumerate(self.block.accs):
             if acc.node is node:
-                value = self.accs[i][q * len(self.block.accs) + n]
+                at = q * len(self.block.accs) + n
+                value = self.f.load(self._parked(i, at)) if self.parked else self.accs[i][at]
                 for term in acc.rest:
                     value = self.f.binary("fadd contract", value, self._value(term, i, q))
                 return value

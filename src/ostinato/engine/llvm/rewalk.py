@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from ostinato.engine.duals import has_tangent
-from ostinato.engine.llvm.launch import Job, _Backward, _Forward
+from ostinato.engine.llvm.job import Job
+from ostinato.engine.llvm.launch import _Backward, _Forward
 from ostinato.engine.llvm.plan import plan_of
 from ostinato.engine.llvm.segments import Segment, Segments
 from ostinato.engine.second import gradients
