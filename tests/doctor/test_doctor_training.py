@@ -2,6 +2,9 @@ import math
 
 import pytest
 
+from ostinato.doctor import doctor
+from ostinato.training import TrainingConfig
+
 
 def lines(losses, every=20, **columns):
     return [
@@ -24,6 +27,18 @@ def test_losses_that_are_no_numbers_are_found(task, healthy, run, ill, well):
     bad = [*lines(falling(4)), {"step": 100, "val_loss": float("nan")}]
     found = ill("metrics", "severe", run(model, bad))
     assert found.figures == {"first_step": 100, "names": ["val_loss"]}
+
+
+def test_what_hessian_free_steps_do_not_know_is_not_asked_of_them(healthy, run, ill):
+    model, _ = healthy("tagger")
+    model.settings = model.settings.changed(optimizer="hessian-free", lr=TrainingConfig.lr)
+    found = ill("metrics", "severe", run(model, lines([*falling(4), float("nan")])))
+    assert found.remedy.settings == {"training.optimizer": "adamw"}
+    assert "know no such setting" in found.remedy.text
+    clipped = lines(falling(), clipped=[1.0] * 20, grad_norm=[50.0] * 20)
+    report = doctor(run(model, clipped), only=["clip_rate"])
+    assert "clip_rate" not in report
+    assert "clip_rate" not in report.healthy
 
 
 def test_a_training_that_has_not_ended_is_noted(healthy, run, ill, well):

@@ -18,6 +18,10 @@ from ostinato.doctor.history import History
 __all__ = ["Patient", "Walked"]
 
 
+# settings of steps along the gradient
+_FIRST_ORDER = frozenset({"lr", "clip"})
+
+
 @dataclass(frozen=True)
 class Walked:
     """A call of a recurrent layer on the first training batch, and what the loss asks of it.
@@ -170,6 +174,12 @@ class Patient:
         if self.settings is None or not settings:
             return Remedy(text, command=command)
         homes = self.settings.homes()
+        training = getattr(self.settings, "training", None)
+        curved = training is not None and training.first_order() is not training
+        if curved and settings.keys() & _FIRST_ORDER:
+            text += " Hessian-free steps know no such setting: train by AdamW."
+            rest = {n: value for n, value in settings.items() if n not in _FIRST_ORDER}
+            settings = {"optimizer": "adamw", **rest}
         return Remedy(text, {f"{homes[name]}.{name}": value for name, value in settings.items()})
 
     @property

@@ -92,7 +92,9 @@ def exploding(patient: Patient) -> Finding | None:
         return None
     lag = int(np.nanargmax(worst.norms))
     training = getattr(patient.settings, "training", None)
-    loose = training is not None and training.clip is None
+    loose = training is not None and (
+        training.clip is None or training.first_order() is not training
+    )
     settings = {"clip": 1.0} if training is None or loose else {"cell": _gated(worst.cell)}
     return Finding(
         "exploding",

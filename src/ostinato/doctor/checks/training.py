@@ -80,7 +80,7 @@ def clip_rate(patient: Patient) -> Finding | None:
     """
     history = patient.history
     training = patient.settings.training
-    if training.clip is None:
+    if training.clip is None or training.first_order() is not training:
         raise NotThere("nothing was clipped")
     shares = _after_start(history.column("clipped"))
     norms = _after_start(history.column("grad_norm"))

@@ -254,7 +254,7 @@ def unknown(what: str, given: str, known: Sequence[str]) -> str:
         >>> unknown("name", "forget", ["h", "f", "forget.pre"])
         "Trace: there is no name 'forget'. Did you mean 'forget.pre'? There are h, f, forget.pre."
     """
-    near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(given, known, n=1, cutoff=0.6)
     near = near or [one for one in known if one.lower() == given.lower()][:1]
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"Trace: there is no {what} {given!r}.{hint} There are {', '.join(known)}."
