@@ -22,7 +22,7 @@ from ostinato.layers.wrapper import Wrapper
 __all__ = ["Recorded", "Walked", "innermost", "old_states", "record"]
 
 # numbers in the widest tensor of a block: few enough for the caches, enough for large products
-_BLOCK = 1 << 21
+_BLOCK = 1 << 19
 # the same where everything is kept
 _WHOLE = 1 << 25
 # rows of a block that are held against the walk: a cell that cannot be asked again is off in all
