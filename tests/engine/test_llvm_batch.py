@@ -89,7 +89,7 @@ def test_in_any_stretch_each_live_sequence_is_one_threads(batch, threads, most, 
         return
     start = data.draw(st.integers(0, layout.length - 1))
     stop = data.draw(st.integers(start + 1, layout.length))
-    blocks, shares = layout.work_of(start, stop, threads, most)
+    blocks, shares = layout.work(start, stop, threads, most)
     assert len(shares) == threads + 1
     assert shares[0] == 0
     assert shares[-1] == len(blocks)
@@ -146,8 +146,10 @@ def test_a_dense_batch_is_rows_as_they_are(T, B):
 @pytest.mark.parametrize("B", [1, 2, 3, 5, 7, 16, 33])
 @pytest.mark.parametrize("even", [True, False])
 def test_every_sequence_is_one_threads(even, B, threads, most):
-    layout = dense(4, B) if even else ragged(4, B, torch.full((B,), 3), None, False).layout
-    blocks, shares = layout.work(threads, most)
+    lengths = torch.arange(B) % 4 + 1
+    layout = dense(4, B) if even else ragged(4, B, lengths, None, False).layout
+    assert layout.even == (even or B == 1)
+    blocks, shares = layout.work(0, layout.length, threads, most)
     covered = [row for first, size in blocks.tolist() for row in range(first, first + size)]
     assert sorted(covered) == list(range(B))
     assert all(1 <= size <= most for _, size in blocks.tolist())
@@ -155,8 +157,8 @@ def test_every_sequence_is_one_threads(even, B, threads, most):
     assert shares[-1] == len(blocks)
     assert (shares.diff() >= 0).all()
     assert len(shares) - 1 <= max(threads, 1)
-    again = layout.work(threads, most)
-    assert again[0] is blocks
+    again = layout.work(0, layout.length, threads, most)
+    assert all(map(torch.equal, again, (blocks, shares)))
 
 
 @pytest.mark.parametrize("B", [2, 5, 16, 40, 100, 300])
@@ -164,7 +166,7 @@ def test_every_sequence_is_one_threads(even, B, threads, most):
 def test_threads_get_like_loads_of_unlike_sequences(threads, B):
     sizes = torch.randint(250, 1001, (B,), generator=torch.Generator().manual_seed(B))
     layout = ragged(1000, B, sizes, None, False).layout
-    blocks, shares = layout.work(threads, 6)
+    blocks, shares = layout.work(0, layout.length, threads, 6)
     steps = sizes.sort(descending=True).values
     load = [
         sum(int(steps[first : first + size].sum()) for first, size in blocks[a:b].tolist())

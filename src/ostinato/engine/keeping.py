@@ -19,6 +19,7 @@ from ostinato.engine.fused import _Call, fit_for
 from ostinato.engine.llvm.batch import Ragged
 from ostinato.engine.llvm.compile import host_target
 from ostinato.engine.llvm.kernel import Kernel
+from ostinato.engine.llvm.lengths import spread
 from ostinato.engine.llvm.pool import passing
 from ostinato.engine.recurrence import NotFusable, Recurrence
 
@@ -110,6 +111,5 @@ class _KeepingCall(_Call):
             steps = torch.arange(T - 1, -1, -1)
             torch.index_select(rows.view(T, B * width), 0, steps, out=out.view(T, B * width))
         else:
-            torch.index_select(rows, 0, self.packed.place, out=out)
-            out.index_fill_(0, self.packed.padding, 0)
+            spread(rows, self.packed, out)
         return out.view(T, B, width)

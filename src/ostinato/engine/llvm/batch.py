@@ -83,24 +83,14 @@ class Layout:
     def chunks(self) -> Tensor:
         return self._runs[1]
 
-    def work(self, threads: int, most: int) -> Work:
-        """Who works on what, in all steps."""
-        key = (self.batch if self.even else -1, threads, most)
-        if key not in self.shares:
-            if self.even:
-                self.shares[key] = _deal_even(self.batch, threads, most)
-            else:
-                self.shares[key] = _deal_ragged(self.sizes, threads, most)
-        return self.shares[key]
-
-    def work_of(self, start: int, stop: int, threads: int, most: int) -> Work:
-        """The same in steps start..stop alone, with no thought of others."""
-        if self.even:
-            return self.work(threads, most)
-        (first, _, live), (end, _, _) = self.lines[start], self.lines[stop]
-        if end - first < _FULL * live * (stop - start):
-            sizes = [min(size, stop) - start for size in self.sizes[:live]]
-            return _deal_ragged(sizes, threads, most)
+    def work(self, start: int, stop: int, threads: int, most: int) -> Work:
+        """Who works on what in steps start..stop, with no thought of others."""
+        live = self.batch
+        if not self.even:
+            (first, _, live), (end, _, _) = self.lines[start], self.lines[stop]
+            if end - first < _FULL * live * (stop - start):
+                sizes = [min(size, stop) - start for size in self.sizes[:live]]
+                return _deal_ragged(sizes, threads, most)
         key = (live, threads, most)
         if key not in self.shares:
             self.shares[key] = _deal_even(live, threads, most)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ostinato.engine.llvm.batch import Ragged
 from ostinato.engine.llvm.pool import passing
 
-__all__ = ["pack", "unpack"]
+__all__ = ["pack", "spread", "unpack"]
 
 
 def pack(rows: Tensor, packed: Ragged) -> Tensor:
@@ -26,6 +26,11 @@ def unpack(rows: Tensor, packed: Ragged) -> Tensor:
     """[T * B, I] from packed rows [N, I]; zeros in the padding."""
     made: Tensor = _Unpack.apply(rows, packed)  # type: ignore[no-untyped-call]
     return made
+
+
+def spread(rows: Tensor, packed: Ragged, out: Tensor) -> Tensor:
+    """`unpack` into memory that is there, with no graph."""
+    return torch.index_select(rows, 0, packed.place, out=out).index_fill_(0, packed.padding, 0)
 
 
 class _Pack(torch.autograd.Function):
@@ -48,8 +53,7 @@ class _Unpack(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, packed: Ragged) -> Tensor:
         ctx.packed = packed
-        out = rows.index_select(0, packed.place)
-        return out.index_fill_(0, packed.padding, 0)
+        return spread(rows, packed, rows.new_empty(len(packed.place), rows.shape[1]))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:

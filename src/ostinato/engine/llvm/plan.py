@@ -69,7 +69,7 @@ class Chunk:
         steps: line of the table of steps that is the first.
         first: rows of the whole batch before them.
         busy: multiply-adds in a step whose units the threads may share; 0: they may not.
-        work: addresses of the tables of who works on what; None: those of the whole batch.
+        work: addresses of the tables of who works on what; None: the same in all chunks.
         ended: where buffers are used again, the first and the last but one of the sequences that
             end here while others go on, and in which rows of a state's buffer.
     """
@@ -99,12 +99,13 @@ class Plan:
         self.slots = kernel.frame.slots
         self.words = np.zeros(len(self.slots), dtype=np.int64)
         self.kept: list[Tensor] = []
-        blocks, shares = layout.work(threads, kernel.most)
         B, N = layout.batch, layout.rows
         self._set(B=B, lone=int(B <= 2 and layout.even), threads=threads)
         self.row_work = self._row_work() if threads > 1 else 0
         self.shareable = self._busy(B) > 0
-        self._point(blocks=blocks, shares=shares)
+        if layout.even:
+            blocks, shares = layout.work(0, layout.length, threads, kernel.most)
+            self._point(blocks=blocks, shares=shares)
         if kernel.backward is not None:
             self._set(chunk_count=len(layout.chunks) - 1)
             self._point(runs=layout.runs, chunks=layout.chunks)
@@ -156,7 +157,7 @@ class Plan:
             chunk.busy = self._busy(live)
             if not layout.even:
                 stop = chunk.steps + chunk.numbers[0]
-                work = layout.work_of(chunk.steps, stop, self.threads, self.kernel.most)
+                work = layout.work(chunk.steps, stop, self.threads, self.kernel.most)
                 self.kept += work
                 chunk.work = work[0].data_ptr(), work[1].data_ptr()
 
